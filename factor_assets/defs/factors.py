@@ -1,0 +1,141 @@
+"""One asset per factor, one op per family: the panel is read once and sub-expressions are shared."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+
+from factor_assets.columns import factor_table
+from factor_assets.defs.materialization import picture, replace_slice, table_metadata
+from factor_assets.defs.partitions import dates, earlier, slice_of
+from factor_assets.evaluation.pictures import value_band_png
+from factor_assets.expressions.engine import evaluate
+from factor_assets.factors.registry import RegisteredFactor, all_factors
+from factor_assets.panel.panel import Array, Panel
+from factor_assets.storage.slice import EVERYTHING
+from factor_assets.workspace import Workspace
+
+MIN_COVERAGE = 0.5
+
+
+def factor_key(factor: RegisteredFactor) -> dg.AssetKey:
+    """Return the asset key of a factor: factors / family / name."""
+    return dg.AssetKey(["factors", factor.family, factor.name])
+
+
+def factor_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
+    """Return one multi-asset a family, with one asset a factor."""
+    families: dict[str, list[RegisteredFactor]] = {}
+    for factor in all_factors().values():
+        families.setdefault(factor.family, []).append(factor)
+    return [_family(workspace, family, factors) for family, factors in sorted(families.items())]
+
+
+def _family(workspace: Workspace, family: str, factors: list[RegisteredFactor]) -> dg.AssetsDefinition:
+    settings = workspace.settings
+    by_key = {factor_key(factor): factor for factor in factors}
+    # Dagster wants one mapping an op and upstream asset, so a family's edges reach as far as its longest lookback.
+    reaches_back = earlier(settings, max(factor.lookback for factor in factors))
+
+    @dg.multi_asset(
+        name=f"{family}_factors",
+        specs=[
+            dg.AssetSpec(
+                key,
+                description=factor.factor.description,
+                metadata={
+                    **table_metadata(factor_table(family, factor.name)),
+                    "formula": str(factor.expression),
+                    "citation": factor.factor.cite,
+                    "unit": factor.factor.unit,
+                    "lookback_sessions": factor.lookback,
+                    "sign_as_published": factor.factor.sign,
+                    **({"doi": dg.MetadataValue.url(f"https://doi.org/{factor.factor.doi}")} if factor.factor.doi else {}),
+                },
+                group_name=family,
+                code_version=factor.code_version,
+                kinds={"delta"},
+                skippable=True,
+                partitions_def=dates(settings),
+                deps=[dg.AssetDep(name, partition_mapping=reaches_back) for name in ("prices", "universe")],
+            )
+            for key, factor in by_key.items()
+        ],
+        check_specs=[
+            dg.AssetCheckSpec(
+                "covers_the_universe",
+                asset=key,
+                description=f"At least {MIN_COVERAGE:.0%} of the universe has a value once the lookback has passed.",
+            )
+            for key in by_key
+        ],
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def family_factors(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+        part = slice_of(context)
+        wanted = {key: by_key[key] for key in sorted(context.selected_asset_keys)}
+        history = max(factor.lookback for factor in wanted.values())
+        panel = workspace.panel(part, history=history)
+        start = len(panel.dates) - len(workspace.sessions(part))
+        expressions = {factor.name: factor.expression for factor in wanted.values()}
+        key_of = {factor.name: key for key, factor in wanted.items()}
+        for name, values in evaluate(expressions, panel, start=start):
+            factor = wanted[key_of[name]]
+            rows = panel.gather(values, start=start)
+            rows = rows.append_column("source", pa.repeat(workspace.source.label, rows.num_rows))
+            title = f"{name}, {workspace.source.label}"
+            yield replace_slice(
+                context,
+                workspace,
+                f"factors/{family}/{name}",
+                part,
+                rows,
+                asset_key=key_of[name],
+                code_version=factor.code_version,
+                inputs=("prices", "universe"),
+                metadata={**_describe(values), "plot": picture(value_band_png(rows, title=title))},
+            )
+            yield _coverage_check(panel, values, start=start, factor=factor, warm=_warm_rows(workspace, panel, factor))
+
+    return family_factors
+
+
+def _describe(values: Array) -> Mapping[str, Any]:
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return {"n_values": 0, "note": "no value could be computed in these partitions; see the check and the inputs"}
+    low, median, high = np.quantile(finite, (0.05, 0.5, 0.95))
+    return {
+        "n_values": int(finite.size),
+        "quantile_05": float(low),
+        "median": float(median),
+        "quantile_95": float(high),
+        "n_infinite": int(np.isinf(values).sum()),
+    }
+
+
+def _warm_rows(workspace: Workspace, panel: Panel, factor: RegisteredFactor) -> int:
+    """Rows at the panel's start whose lookback reaches before the data; nothing can be expected there."""
+    before = np.searchsorted(workspace.sessions(EVERYTHING), panel.dates[:1])
+    return max(0, factor.lookback - int(before[0])) if len(before) else 0
+
+
+def _coverage_check(
+    panel: Panel, values: Array, *, start: int, factor: RegisteredFactor, warm: int
+) -> dg.AssetCheckResult:
+    expected = panel.in_universe[start:].copy()
+    expected[: max(0, warm - start)] = False
+    n_expected = int(expected.sum())
+    n_values = int((np.isfinite(values) & expected).sum())
+    coverage = n_values / n_expected if n_expected else None
+    return dg.AssetCheckResult(
+        check_name="covers_the_universe",
+        asset_key=factor_key(factor),
+        passed=coverage is None or coverage >= MIN_COVERAGE,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=None if coverage is None else f"{coverage:.1%} of {n_expected} universe members have a value",
+        metadata={"n_members": n_expected, "n_values": n_values},
+    )

@@ -1,0 +1,33 @@
+"""The whole graph: every asset, check, job, schedule and sensor, in the order data moves."""
+
+import dagster as dg
+
+from factor_assets.defs.automation import followers, maintenance_job, schedules, stage_jobs
+from factor_assets.defs.evaluation import evaluation_assets
+from factor_assets.defs.factors import factor_assets
+from factor_assets.defs.maintenance import maintenance_assets
+from factor_assets.defs.prices import price_assets
+from factor_assets.defs.report import report_assets
+from factor_assets.settings import Settings
+from factor_assets.workspace import Workspace
+
+
+def build_definitions(settings: Settings) -> dg.Definitions:
+    """Return the definitions that the settings ask for."""
+    workspace = Workspace(settings)
+    assets = [
+        *price_assets(workspace),
+        *factor_assets(workspace),
+        *evaluation_assets(workspace),
+        *report_assets(workspace),
+        *maintenance_assets(workspace),
+    ]
+    jobs = stage_jobs(assets)
+    executor = dg.in_process_executor if settings.run.executor == "in_process" else dg.multiprocess_executor
+    return dg.Definitions(
+        assets=assets,
+        jobs=[*jobs.values(), maintenance_job()],
+        schedules=schedules(workspace),
+        sensors=followers(workspace, jobs),
+        executor=executor,
+    )

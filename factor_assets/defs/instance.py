@@ -1,0 +1,53 @@
+"""The Dagster instance in the home folder, so that the command line and the UI see the same runs."""
+
+import json
+import os
+
+import dagster as dg
+
+from factor_assets.defs.event_log import BATCH_SIZE
+from factor_assets.errors import StoreError
+from factor_assets.settings import Settings
+from factor_assets.storage.atomic import replace_file
+
+BATCH_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
+
+INSTANCE_SETTINGS = """\
+# Written once by factor-assets; yours to change.
+telemetry:
+  enabled: false
+nux:
+  enabled: false
+run_coordinator:
+  module: dagster.core.run_coordinator
+  class: QueuedRunCoordinator
+  config:
+    max_concurrent_runs: 2
+event_log_storage:
+  module: factor_assets.defs.event_log
+  class: BatchingSqliteEventLogStorage
+  config:
+    base_dir: {history}
+"""
+
+
+def open_instance(settings: Settings) -> dg.DagsterInstance:
+    """Open the instance, making its folder and settings on first use.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be written.
+    """
+    folder = settings.dagster_home
+    file = folder / "dagster.yaml"
+    try:
+        present = file.exists()
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be read: {error.strerror}. Choose another `home`.") from error
+    if not present:
+        text = INSTANCE_SETTINGS.format(history=json.dumps(str(folder / "history")))
+        replace_file(file, text.encode())
+    # Dagster reads it in every process of a run, so it must be in the environment that they inherit.
+    os.environ.setdefault(BATCH_VARIABLE, str(BATCH_SIZE))
+    return dg.DagsterInstance.from_config(str(folder))

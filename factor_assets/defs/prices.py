@@ -1,0 +1,272 @@
+"""Assets from the outside world to clean prices: price_history, universe, prices and corporate_actions."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import dagster as dg
+import pyarrow as pa
+
+from factor_assets.columns import TABLES
+from factor_assets.defs.checks import finding_results, finding_specs
+from factor_assets.defs.materialization import replace_slice, table_metadata, version_metadata, write
+from factor_assets.defs.partitions import TICKERS, dates, slice_of
+from factor_assets.errors import SourceError
+from factor_assets.panel.prices import clean_prices
+from factor_assets.panel.quality import CHECKS, inspect
+from factor_assets.panel.universe import members, missing_tickers, survivorship_note
+from factor_assets.settings import version_of
+from factor_assets.sources.price_source import Delivery
+from factor_assets.storage.slice import Slice
+from factor_assets.workspace import Workspace
+
+PRICE_HISTORY, UNIVERSE = dg.AssetKey("price_history"), dg.AssetKey("universe")
+PRICES, CORPORATE_ACTIONS = dg.AssetKey("prices"), dg.AssetKey("corporate_actions")
+
+
+class _Outcome(NamedTuple):
+    """A delivery without its rows, which are not kept in memory."""
+
+    ticker: str
+    outcome: str
+    reason: str
+    dropped: Mapping[str, int]
+
+
+def price_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
+    """Return the assets of this file."""
+    return [_price_history(workspace), _universe(workspace), _prices(workspace)]
+
+
+def _price_history(workspace: Workspace) -> dg.AssetsDefinition:
+    settings = workspace.settings
+    code_version = version_of(settings.data, settings.sample, settings.files)
+
+    @dg.multi_asset(
+        name="price_history",
+        specs=[
+            dg.AssetSpec(
+                PRICE_HISTORY,
+                # A ticker that fails is not recorded as made, so it must be allowed to give nothing.
+                skippable=True,
+                description=f"{TABLES['price_history'].meaning} Source: {workspace.source.label}.",
+                metadata=table_metadata(TABLES["price_history"]),
+                group_name="prices",
+                code_version=code_version,
+                kinds={"delta"},
+                partitions_def=TICKERS,
+            )
+        ],
+        check_specs=[
+            dg.AssetCheckSpec(
+                "every_ticker_delivered", asset=PRICE_HISTORY, description="Every ticker asked for was delivered."
+            )
+        ],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def price_history(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        tickers = sorted(slice_of(context).tickers or ())
+        outcomes: list[_Outcome] = []
+        batch: list[Delivery] = []
+        deliveries = workspace.source.fetch(
+            tickers,
+            start=settings.start,
+            end=settings.end,
+            stored=lambda ticker: workspace.store.read("price_history", Slice(tickers=frozenset({ticker}))),
+        )
+        for delivery in deliveries:
+            outcomes.append(_Outcome(delivery.ticker, delivery.outcome, delivery.reason, delivery.dropped))
+            batch.append(delivery)
+            if len(batch) >= workspace.source.batch_size:
+                _store_batch(context, workspace, batch, code_version=code_version)
+                batch = []
+        if batch:
+            _store_batch(context, workspace, batch, code_version=code_version)
+        yield _delivery_check(context, workspace, outcomes)
+
+    return price_history
+
+
+def _store_batch(
+    context: dg.AssetExecutionContext, workspace: Workspace, batch: Sequence[Delivery], *, code_version: str
+) -> None:
+    """Commit the loaded tickers of a batch at once, then record each ticker that is stored as made."""
+    loaded = {d.ticker: d.rows for d in batch if d.outcome == "loaded" and d.rows is not None}
+    if loaded:
+        write(
+            context,
+            workspace,
+            "price_history",
+            Slice(tickers=frozenset(loaded)),
+            pa.concat_tables(list(loaded.values())),
+            code_version=code_version,
+        )
+    for delivery in batch:
+        if delivery.outcome == "failed":
+            context.log.warning(f"{delivery.ticker}: failed: {delivery.reason}")
+            continue
+        version = workspace.store.latest_version("price_history", Slice(tickers=frozenset({delivery.ticker})))
+        if version is None:
+            continue
+        rows = loaded.get(delivery.ticker)
+        metadata: dict[str, Any] = {
+            "outcome": delivery.outcome,
+            "reason": delivery.reason,
+            "dropped": dict(delivery.dropped),
+        }
+        if rows is not None:
+            metadata |= version_metadata(workspace, version, rows)
+        context.log_event(
+            dg.AssetMaterialization(
+                PRICE_HISTORY,
+                partition=delivery.ticker,
+                metadata=metadata,
+                tags={"dagster/data_version": version.id, "dagster/code_version": code_version},
+            )
+        )
+
+
+def _delivery_check(
+    context: dg.AssetExecutionContext, workspace: Workspace, outcomes: Sequence[_Outcome]
+) -> dg.AssetCheckResult:
+    counts = Counter(d.outcome for d in outcomes)
+    dropped: Counter[str] = Counter()
+    for delivery in outcomes:
+        dropped.update(delivery.dropped)
+    failed = [d for d in outcomes if d.outcome == "failed"]
+    summary = f"{counts['loaded']} loaded, {counts['unchanged']} unchanged, {counts['failed']} failed"
+    context.log.info(f"price_history: {summary}")
+    if failed and len(failed) == len(outcomes):
+        raise SourceError(
+            f"None of the {len(outcomes)} tickers could be loaded from {workspace.source.label};"
+            f" {failed[0].ticker}: {failed[0].reason}"
+        )
+    return dg.AssetCheckResult(
+        check_name="every_ticker_delivered",
+        asset_key=PRICE_HISTORY,
+        passed=not failed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=summary,
+        metadata={
+            **{outcome: counts[outcome] for outcome in ("loaded", "unchanged", "failed")},
+            "rows_dropped": dict(dropped),
+            "failures": dg.MetadataValue.md(
+                "\n".join(["| ticker | reason |", "|---|---|", *(f"| {d.ticker} | {d.reason} |" for d in failed[:50])])
+            ),
+        },
+    )
+
+
+def _universe(workspace: Workspace) -> dg.AssetsDefinition:
+    settings = workspace.settings
+    code_version = version_of(settings.universe)
+
+    @dg.multi_asset(
+        name="universe",
+        specs=[
+            dg.AssetSpec(
+                UNIVERSE,
+                description=f"{TABLES['universe'].meaning} Universe: {settings.universe_name}.",
+                metadata=table_metadata(TABLES["universe"]),
+                group_name="prices",
+                code_version=code_version,
+                kinds={"delta"},
+                partitions_def=dates(settings),
+                deps=[dg.AssetDep(PRICE_HISTORY, partition_mapping=dg.AllPartitionMapping())],
+            )
+        ],
+        check_specs=[
+            dg.AssetCheckSpec(
+                "every_member_has_prices", asset=UNIVERSE, description="Every member has prices in the source."
+            ),
+            dg.AssetCheckSpec(
+                "membership_is_dated", asset=UNIVERSE, description="Members are those of the date, not today's survivors."
+            ),
+        ],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def universe(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+        part = slice_of(context)
+        sessions = workspace.sessions(part)
+        history = workspace.store.read(
+            "price_history", Slice(end=part.end), columns=["date", "ticker", "sector", "close", "source"]
+        )
+        rows = members(settings, sessions=sessions, history=history, source=workspace.source)
+        absent = missing_tickers(rows, history)
+        note = survivorship_note(rows)
+        yield replace_slice(
+            context,
+            workspace,
+            "universe",
+            part,
+            rows,
+            asset_key=UNIVERSE,
+            code_version=code_version,
+            inputs=("price_history",),
+            metadata={"n_tickers": len(rows["ticker"].unique()), "survivorship": note or "members are dated"},
+        )
+        yield dg.AssetCheckResult(
+            check_name="every_member_has_prices",
+            asset_key=UNIVERSE,
+            passed=not absent,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={"n_missing": len(absent), "examples": absent[:50]},
+        )
+        yield dg.AssetCheckResult(
+            check_name="membership_is_dated",
+            asset_key=UNIVERSE,
+            passed=note is None,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=note,
+        )
+
+    return universe
+
+
+def _prices(workspace: Workspace) -> dg.AssetsDefinition:
+    settings = workspace.settings
+    code_version = version_of()
+    whole_history = [dg.AssetDep(PRICE_HISTORY, partition_mapping=dg.AllPartitionMapping())]
+
+    @dg.multi_asset(
+        name="prices",
+        specs=[
+            dg.AssetSpec(
+                key,
+                description=f"{TABLES[key.to_user_string()].meaning} Source: {workspace.source.label}.",
+                metadata=table_metadata(TABLES[key.to_user_string()]),
+                group_name="prices",
+                code_version=code_version,
+                kinds={"delta"},
+                partitions_def=dates(settings),
+                deps=whole_history,
+                skippable=True,
+            )
+            for key in (PRICES, CORPORATE_ACTIONS)
+        ],
+        check_specs=finding_specs(CHECKS, PRICES),
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def prices(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+        part = slice_of(context)
+        # The adjustment factors of a date follow from every earlier row of the ticker, and from no later one.
+        history = workspace.store.read("price_history", Slice(end=part.end))
+        clean = clean_prices(history, sessions=workspace.sessions(Slice(end=part.end)), part=part)
+        for key, rows in ((PRICES, clean.prices), (CORPORATE_ACTIONS, clean.corporate_actions)):
+            if key in context.selected_asset_keys:
+                yield replace_slice(
+                    context,
+                    workspace,
+                    key.to_user_string(),
+                    part,
+                    rows,
+                    asset_key=key,
+                    code_version=code_version,
+                    inputs=("price_history",),
+                    metadata={"dropped": dict(clean.dropped), "treated": dict(clean.treated)} if key == PRICES else None,
+                )
+        if PRICES in context.selected_asset_keys:
+            yield from finding_results(inspect(history, clean, part=part), PRICES)
+
+    return prices

@@ -1,0 +1,69 @@
+"""The page: the asset tear_sheet."""
+
+from typing import Any
+
+import dagster as dg
+
+from factor_assets.defs.evaluation import DETAILS, GROUP, QUANTILES, SUMMARY, TIMESERIES
+from factor_assets.defs.materialization import picture
+from factor_assets.evaluation.pictures import cumulative_spread_png
+from factor_assets.evaluation.tear_sheet import TearSheetContext, tear_sheet
+from factor_assets.settings import version_of
+from factor_assets.storage.atomic import replace_file
+from factor_assets.workspace import Workspace
+
+TEAR_SHEET = dg.AssetKey("tear_sheet")
+
+
+def report_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
+    """Return the assets of this file."""
+    settings = workspace.settings
+
+    @dg.asset(
+        name="tear_sheet",
+        description="One self-contained HTML page: which factors explain returns, and how surely.",
+        group_name=GROUP,
+        code_version=version_of(settings.evaluation),
+        kinds={"html"},
+        deps=[
+            SUMMARY,
+            *(
+                dg.AssetDep(key, partition_mapping=dg.AllPartitionMapping())
+                for key in (TIMESERIES, QUANTILES, DETAILS)
+            ),
+        ],
+    )
+    def tear_sheet_page(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+        store = workspace.store
+        timeseries, summary = store.read("factor_timeseries"), store.read("factor_summary")
+        names = ("price_history", "universe", "prices", "factor_timeseries", "factor_details", "factor_summary")
+        versions = {name: store.latest_version(name) for name in names}
+        evaluation = settings.evaluation
+        page = tear_sheet(
+            summary=summary,
+            timeseries=timeseries,
+            quantiles=store.read("factor_quantiles"),
+            details=store.read("factor_details"),
+            context=TearSheetContext(
+                source=workspace.source.label,
+                synthetic=workspace.source.synthetic,
+                universe=settings.universe_name,
+                membership=workspace.membership(),
+                first_date=workspace.first_session,
+                last_date=workspace.last_session,
+                table_versions={name: version.id for name, version in versions.items() if version is not None},
+                settings=evaluation.model_dump(),
+            ),
+        )
+        path = workspace.tear_sheet_path
+        replace_file(path, page.encode())
+        return dg.MaterializeResult(
+            metadata={
+                "page": dg.MetadataValue.path(str(path)),
+                "open": dg.MetadataValue.url(path.as_uri()),
+                "bytes": len(page.encode()),
+                "plot": picture(cumulative_spread_png(timeseries, title=workspace.source.label)),
+            }
+        )
+
+    return [tear_sheet_page]

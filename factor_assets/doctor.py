@@ -1,0 +1,107 @@
+"""`doctor`: is everything that the settings name there and usable, and what to do where it is not."""
+
+import importlib.metadata
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from factor_assets.errors import FactorAssetsError
+from factor_assets.panel import calendar
+from factor_assets.settings import Settings
+from factor_assets.storage.atomic import replace_file
+from factor_assets.workspace import Workspace
+
+_PACKAGES = ("dagster", "deltalake", "polars", "pyarrow", "duckdb", "numba", "exchange-calendars", "yfinance")
+_LOW_DISK_BYTES = 2 * 10**9
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Examined:
+    """One thing looked at: what was found and, if it is not well, what to do."""
+
+    check: str
+    ok: bool
+    found: str
+    advice: str = ""
+
+
+def examine(settings: Settings) -> list[Examined]:
+    """Look at every part that a run needs; one that fails never hides the others."""
+    workspace = Workspace(settings)
+    looks: dict[str, Callable[[], Iterator[Examined]]] = {
+        "settings": lambda: _settings(settings),
+        "packages": _packages,
+        "home folder": lambda: _home(settings.home),
+        "calendar": lambda: _calendar(workspace),
+        "source": lambda: _source(workspace),
+        "universe": lambda: _universe(workspace),
+        "store": lambda: _store(workspace),
+    }
+    findings: list[Examined] = []
+    for name, look in looks.items():
+        try:
+            findings.extend(look())
+        except (FactorAssetsError, OSError) as error:
+            findings.append(Examined(check=name, ok=False, found=str(error), advice="see the message"))
+    return findings
+
+
+def _settings(settings: Settings) -> Iterator[Examined]:
+    for name, value in settings.model_dump(mode="json").items():
+        shown = ", ".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+        yield Examined(check=f"setting {name}", ok=True, found=shown)
+
+
+def _packages() -> Iterator[Examined]:
+    found = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
+    yield Examined(check="packages", ok=True, found=found)
+
+
+def _home(home: Path) -> Iterator[Examined]:
+    probe = home / ".doctor"
+    replace_file(probe, b"")
+    probe.unlink()
+    free = shutil.disk_usage(home).free
+    yield Examined(
+        check="home folder",
+        ok=free > _LOW_DISK_BYTES,
+        found=f"{home} is writable, {free / 1e9:.1f} GB free",
+        advice="" if free > _LOW_DISK_BYTES else "free some disk space, or choose another `home`",
+    )
+
+
+def _calendar(workspace: Workspace) -> Iterator[Examined]:
+    name = workspace.settings.data.calendar
+    completed = calendar.last_completed_session(name, datetime.now(UTC))
+    yield Examined(
+        check="calendar",
+        ok=True,
+        found=f"{name}, last completed session {completed}; data {workspace.first_session} to {workspace.last_session}",
+    )
+
+
+def _source(workspace: Workspace) -> Iterator[Examined]:
+    held = workspace.source.tickers()
+    yield Examined(
+        check="source",
+        ok=held is None or bool(held),
+        found=f"{workspace.source.label}: {'any ticker' if held is None else f'{len(held)} tickers'}",
+        advice="" if held is None or held else "the source holds no ticker; check its settings",
+    )
+
+
+def _universe(workspace: Workspace) -> Iterator[Examined]:
+    wanted = workspace.wanted_tickers()
+    yield Examined(
+        check="universe",
+        ok=bool(wanted),
+        found=f"{workspace.settings.universe_name}: {len(wanted)} tickers that the source can deliver",
+        advice="" if wanted else "the universe and the source have no ticker in common; change one of them",
+    )
+
+
+def _store(workspace: Workspace) -> Iterator[Examined]:
+    tables = workspace.store.tables()
+    yield Examined(check="store", ok=True, found=f"{workspace.settings.lake_path}: {len(tables)} tables")

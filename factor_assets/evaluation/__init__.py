@@ -1,0 +1,1 @@
+"""Factors and later returns -> evidence: portfolios, rank IC, regressions, performance, summary, tear sheet."""

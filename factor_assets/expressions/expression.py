@@ -1,0 +1,388 @@
+"""The expression tree: what a formula is, how it is built by Python operators, and how it prints.
+
+What does not belong here: which operators exist (`operators.py`), reading text (`parser.py`), computing anything
+(`engine.py`).
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from factor_assets.errors import ExpressionError, did_you_mean
+from factor_assets.panel.panel import FIELDS
+
+MAX_DEPTH = 100
+MAX_NODES = 5_000
+MAX_WINDOW = 10_000
+
+# Fields that are themselves made from earlier sessions: how many.
+FIELD_LOOKBACK: Mapping[str, int] = {"returns": 1}
+
+Operand = "Expression | float"
+
+_registered_fields: dict[str, str] = {}
+
+
+class Expression:
+    """A formula over panel fields: `Field`, `Constant` or `Call`.
+
+    Immutable and hashable; two expressions are equal when they are the same tree. `str` is the formula in the text
+    grammar, and `parse(str(e)) == e`. Python operators build larger expressions: `+ - * / **`, unary `-`, comparisons
+    `< <= > >=`, and `& | ~` for conditions. `==` compares trees; the element-wise comparison is `equal(x, y)`.
+    """
+
+    __slots__ = ()
+    __array_ufunc__ = None  # numpy must not spread an expression over an array's elements
+
+    depth: int
+    n_nodes: int
+
+    def __add__(self, other: "Expression | float") -> "Expression":
+        return Call("add", (self, lift(other)))
+
+    def __radd__(self, other: float) -> "Expression":
+        return Call("add", (lift(other), self))
+
+    def __sub__(self, other: "Expression | float") -> "Expression":
+        return Call("subtract", (self, lift(other)))
+
+    def __rsub__(self, other: float) -> "Expression":
+        return Call("subtract", (lift(other), self))
+
+    def __mul__(self, other: "Expression | float") -> "Expression":
+        return Call("multiply", (self, lift(other)))
+
+    def __rmul__(self, other: float) -> "Expression":
+        return Call("multiply", (lift(other), self))
+
+    def __truediv__(self, other: "Expression | float") -> "Expression":
+        return Call("divide", (self, lift(other)))
+
+    def __rtruediv__(self, other: float) -> "Expression":
+        return Call("divide", (lift(other), self))
+
+    def __pow__(self, other: "Expression | float") -> "Expression":
+        return Call("power", (self, lift(other)))
+
+    def __rpow__(self, other: float) -> "Expression":
+        return Call("power", (lift(other), self))
+
+    def __neg__(self) -> "Expression":
+        return Call("negate", (self,))
+
+    def __lt__(self, other: "Expression | float") -> "Expression":
+        return Call("less", (self, lift(other)))
+
+    def __le__(self, other: "Expression | float") -> "Expression":
+        return Call("less_equal", (self, lift(other)))
+
+    def __gt__(self, other: "Expression | float") -> "Expression":
+        return Call("greater", (self, lift(other)))
+
+    def __ge__(self, other: "Expression | float") -> "Expression":
+        return Call("greater_equal", (self, lift(other)))
+
+    def __and__(self, other: "Expression | float") -> "Expression":
+        return Call("both", (self, lift(other)))
+
+    def __rand__(self, other: float) -> "Expression":
+        return Call("both", (lift(other), self))
+
+    def __or__(self, other: "Expression | float") -> "Expression":
+        return Call("either", (self, lift(other)))
+
+    def __ror__(self, other: float) -> "Expression":
+        return Call("either", (lift(other), self))
+
+    def __invert__(self) -> "Expression":
+        return Call("negation", (self,))
+
+    def __bool__(self) -> bool:
+        raise ExpressionError(
+            f"{self} has no truth value of its own: it has one for each date and ticker. Use & | ~ and where(condition,"
+            " x, y) instead of and, or, not, if, and two comparisons joined by & instead of a < b < c."
+        )
+
+    def __repr__(self) -> str:
+        return f"parse({str(self)!r})"
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class Field(Expression):
+    """One field of the panel.
+
+    Raises
+    ------
+    ExpressionError
+        If no panel has a field of that name.
+    """
+
+    name: str
+    depth: int = field(default=1, init=False, compare=False)
+    n_nodes: int = field(default=1, init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        known = known_fields()
+        if self.name not in known:
+            raise ExpressionError(f"Unknown field {self.name!r}; {did_you_mean(self.name, known)}")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class Constant(Expression):
+    """A finite number, the same for every date and ticker.
+
+    Raises
+    ------
+    ExpressionError
+        If the number is not finite.
+    """
+
+    value: float
+    depth: int = field(default=1, init=False, compare=False)
+    n_nodes: int = field(default=1, init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        try:
+            value = float(self.value)
+        except OverflowError:
+            value = math.inf
+        if not math.isfinite(value):
+            raise ExpressionError(f"A constant wants a finite number; got {value}.")
+        object.__setattr__(self, "value", value + 0.0)  # -0.0 becomes 0.0: it would print and hash like it
+
+    def __str__(self) -> str:
+        return _number(self.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """What one operator is; made by the decorators of `operators.py`.
+
+    Parameters
+    ----------
+    args
+        Names of the operands, which are expressions.
+    params
+        Names of the numbers that follow them, with their types.
+    defaults
+        Values of the params that may be left out. `min_periods` defaults to the whole window `n`.
+    smallest
+        Smallest window that has a value.
+    lookback
+        Sessions before t that the value at t may read, from the params.
+    version
+        Raised when the operator's values change; part of every `code_version` that uses it.
+    """
+
+    name: str
+    kind: Literal["elementwise", "time_series", "cross_section"]
+    args: tuple[str, ...]
+    params: Mapping[str, type]
+    defaults: Mapping[str, float | None]
+    smallest: int
+    lookback: Callable[..., int]
+    version: int
+    symbol: str = ""
+    precedence: int = 0
+
+    @property
+    def signature(self) -> str:
+        """The call as one writes it, such as `mean(x, n, min_periods=n)`."""
+        required = [name for name in self.params if name not in self.defaults]
+        optional = [f"{k}={'n' if v is None else _number(v)}" for k, v in self.defaults.items()]
+        return f"{self.name}({', '.join([*self.args, *required, *optional])})"
+
+
+OPERATORS: dict[str, Operator] = {}
+
+
+@dataclass(frozen=True, repr=False, slots=True)
+class Call(Expression):
+    """An operator applied to expressions.
+
+    Parameters
+    ----------
+    operator
+        Name in `OPERATORS`.
+    args
+        Operands.
+    params
+        Pairs of name and number. Those left out take the operator's default, so that equal formulas are equal trees.
+
+    Raises
+    ------
+    ExpressionError
+        If the operator is unknown, operands or params do not fit it, a window would look ahead, or the tree is too
+        large.
+    """
+
+    operator: str
+    args: tuple[Expression, ...]
+    params: tuple[tuple[str, float], ...] = ()
+    depth: int = field(init=False, compare=False)
+    n_nodes: int = field(init=False, compare=False)
+    _hash: int = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        spec = OPERATORS.get(self.operator)
+        if spec is None:
+            raise ExpressionError(f"Unknown operator {self.operator!r}; {did_you_mean(self.operator, OPERATORS)}")
+        if len(self.args) != len(spec.args) or not all(isinstance(a, Expression) for a in self.args):
+            raise ExpressionError(f"{spec.signature} wants {len(spec.args)} operands; got {len(self.args)}.")
+        object.__setattr__(self, "params", tuple(_checked_params(spec, dict(self.params)).items()))
+        object.__setattr__(self, "depth", 1 + max(a.depth for a in self.args))
+        object.__setattr__(self, "n_nodes", 1 + sum(a.n_nodes for a in self.args))
+        if self.depth > MAX_DEPTH:
+            raise ExpressionError(f"An expression may nest {MAX_DEPTH} deep; this one nests {self.depth} deep.")
+        if self.n_nodes > MAX_NODES:
+            raise ExpressionError(f"An expression may have {MAX_NODES} parts; this one has {self.n_nodes}.")
+        # kept, because the engine looks every node up and a tree's hash is as long as the tree
+        object.__setattr__(self, "_hash", hash((self.operator, self.args, self.params)))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Call, (self.operator, self.args, self.params)
+
+    def __str__(self) -> str:
+        spec = OPERATORS[self.operator]
+        if not spec.symbol:
+            shown = [str(a) for a in self.args]
+            for name, value in self.params:
+                if name not in spec.defaults:
+                    shown.append(_number(value))
+                elif value != _default(spec, name, dict(self.params)):
+                    shown.append(f"{name}={_number(value)}")
+            return f"{spec.name}({', '.join(shown)})"
+        if len(self.args) == 1:
+            operand = self.args[0]
+            # "-2" is the constant, so the negation of the constant 2 is "-(2)"
+            literal = isinstance(operand, Constant) and operand.value >= 0
+            return spec.symbol + _within(operand, 99 if literal else spec.precedence)
+        if self.operator == "power":  # binds tighter than a sign on its left, looser on its right
+            left, right = spec.precedence + 1, spec.precedence - 1
+        elif spec.precedence == 1:  # comparisons do not chain
+            left = right = 2
+        else:
+            left, right = spec.precedence, spec.precedence + 1
+        return f"{_within(self.args[0], left)} {spec.symbol} {_within(self.args[1], right)}"
+
+
+def lift(value: "Expression | float") -> Expression:
+    """Return an expression: itself, or a number as a `Constant`.
+
+    Raises
+    ------
+    ExpressionError
+        If it is neither.
+    """
+    if isinstance(value, Expression):
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return Constant(value)
+    raise ExpressionError(
+        f"An operand wants an expression or a number; got {type(value).__name__} {value!r}. A formula in text is"
+        " read by parse()."
+    )
+
+
+def known_fields() -> Mapping[str, str]:
+    """Name -> meaning of every field that an expression may use."""
+    return {**FIELDS, **_registered_fields} if _registered_fields else FIELDS
+
+
+def register_field(name: str, meaning: str) -> Field:
+    """Let expressions use a field that a panel was given beside `FIELDS`.
+
+    Raises
+    ------
+    ExpressionError
+        If the name is no identifier, is an operator's, or already means something else.
+    """
+    if not (name.isascii() and name.isidentifier()):
+        raise ExpressionError(f"A field wants a name of letters, digits and _; got {name!r}.")
+    if name in OPERATORS:
+        raise ExpressionError(f"A field cannot be called {name!r}: that is an operator.")
+    if known_fields().get(name, meaning) != meaning:
+        raise ExpressionError(f"Field {name!r} is already registered as: {known_fields()[name]}.")
+    _registered_fields[name] = meaning
+    return Field(name)
+
+
+def walk(expression: Expression) -> Iterator[Expression]:
+    """Yield every distinct node once, operands before the calls that use them."""
+    seen: set[Expression] = set()
+    stack = [(expression, False)]
+    while stack:
+        node, ready = stack.pop()
+        if node in seen:
+            continue
+        if ready or not isinstance(node, Call):
+            seen.add(node)
+            yield node
+        else:
+            stack.append((node, True))
+            stack.extend((a, False) for a in reversed(node.args))
+
+
+def _checked_params(spec: Operator, given: dict[str, float]) -> dict[str, float]:
+    unknown = [name for name in given if name not in spec.params]
+    if unknown:
+        choices = did_you_mean(unknown[0], spec.params) if spec.params else "it has none."
+        raise ExpressionError(f"{spec.signature} has no parameter {unknown[0]!r}; {choices}")
+    checked: dict[str, float] = {}
+    for name, kind in spec.params.items():
+        if name not in given and name not in spec.defaults:
+            raise ExpressionError(f"{spec.signature} wants {name}.")
+        value = given.get(name)
+        if value is None:
+            value = _default(spec, name, checked)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise ExpressionError(f"{spec.signature} wants a finite number for {name}; got {value!r}.")
+        if kind is int:
+            if value != int(value):
+                raise ExpressionError(f"{spec.signature} wants a whole number of sessions for {name}; got {value!r}.")
+            value = int(value)
+        if name == "n":
+            _check_window(spec, int(value))
+        if name == "min_periods" and not 1 <= value <= checked["n"]:
+            raise ExpressionError(f"{spec.signature} wants min_periods between 1 and n = {checked['n']}; got {value}.")
+        checked[name] = value
+    return checked
+
+
+def _check_window(spec: Operator, n: int) -> None:
+    if n < 0:
+        raise ExpressionError(
+            f"{spec.signature} with n = {n} would look ahead: windows and lags count sessions into the past, so n"
+            f" wants at least {spec.smallest}."
+        )
+    if n < spec.smallest:
+        raise ExpressionError(f"{spec.signature} wants n of at least {spec.smallest}; got {n}.")
+    if n > MAX_WINDOW:
+        raise ExpressionError(f"{spec.signature} wants n of at most {MAX_WINDOW} sessions; got {n}.")
+
+
+def _default(spec: Operator, name: str, params: Mapping[str, float]) -> float:
+    value = spec.defaults[name]
+    return params["n"] if value is None else value
+
+
+def _number(value: float) -> str:
+    if isinstance(value, int) or (value.is_integer() and abs(value) < 1e15):
+        return str(int(value))
+    return repr(value)
+
+
+def _within(node: Expression, precedence: int) -> str:
+    """Return the node's text, in parentheses where it binds looser than its place wants."""
+    if isinstance(node, Call):
+        own = OPERATORS[node.operator].precedence or 9
+    else:
+        own = 6 if isinstance(node, Constant) and node.value < 0 else 9
+    return f"({node})" if own < precedence else str(node)

@@ -1,0 +1,1 @@
+"""Factors by family: one file a family, one variable a factor."""

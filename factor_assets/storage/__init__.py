@@ -1,0 +1,1 @@
+"""Tables at rest: one contract, `Store`, and its implementations. Nothing here knows what the numbers mean."""

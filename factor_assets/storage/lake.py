@@ -1,0 +1,399 @@
+"""`LakeStore`: the contract on Delta Lake tables, one table a folder, under one root.
+
+What does not belong here: how a table is cut into files (`layout.py`), what a commit says (`commits.py`), SQL
+(`query.py`).
+
+A write, in steps:
+
+1. Give the rows their stored form and refuse those outside the slice.
+2. Open the newest snapshot; refuse another source; read the parts that the slice can touch.
+3. If the slice already holds these rows, return the version that wrote them: nothing is committed.
+4. Write the touched parts anew, rows outside the slice included, and commit on top of the snapshot of step 2.
+5. If another writer committed to one of those parts since, Delta refuses the commit: start again from step 2.
+
+New files are visible only through the commit, one small file that appears whole or not at all; a writer killed at any
+moment leaves at most files that no commit names, which `maintain` deletes. The log is kept for ever, since the newest
+write of an old slice must stay known; it grows by some kB a commit.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from factor_assets.columns import FACTOR_PREFIX, TABLES, Table
+from factor_assets.columns import table as declared_table
+from factor_assets.errors import StoreError, UnknownTableError, WriteConflictError
+from factor_assets.storage.commits import commit_metadata, version_of
+from factor_assets.storage.layout import HIDDEN, Parts, cut, parts_of
+from factor_assets.storage.rows import conform, sort_rows
+from factor_assets.storage.slice import EVERYTHING, Slice, require_inside
+from factor_assets.storage.store import (
+    Maintenance,
+    Provenance,
+    Version,
+    newest_write,
+    require_columns,
+    require_same_source,
+    version_as_of,
+)
+
+_Result = TypeVar("_Result")
+_FOREVER = "interval 36500 days"
+_CONFIGURATION = {
+    # Opening a table reads the commits since the checkpoint: 4 ms with 20, 15-25 ms with the default of 100.
+    "delta.checkpointInterval": "20",
+    "delta.logRetentionDuration": _FOREVER,
+    "delta.enableExpiredLogCleanup": "false",
+    # What vacuum may delete is decided by `maintain(keep=)`; until then a checkpoint must not forget replaced files.
+    "delta.deletedFileRetentionDuration": _FOREVER,
+}
+_ATTEMPTS = 60
+_LONGEST_PAUSE_S = 0.5
+# A file that no commit names may belong to a writer at work; after a day it cannot.
+_ORPHAN_AGE = timedelta(days=1)
+
+
+class LakeStore:
+    """Delta Lake tables under one root; see `Store` for the contract.
+
+    Parameters
+    ----------
+    root
+        Folder of the lake, or the URI of a bucket and prefix.
+    storage_options
+        Credentials and endpoint for a URI, as object_store names them.
+
+    Raises
+    ------
+    StoreError
+        If the root lies under a file, or has a % in its name, which the Delta library cannot open.
+    """
+
+    def __init__(self, root: Path | str, *, storage_options: Mapping[str, str] | None = None) -> None:
+        is_uri = "://" in str(root)
+        self.root = str(root).rstrip("/") if is_uri else str(Path(root).absolute())
+        self._options = dict(storage_options or {})
+        self._history: dict[str, tuple[str, list[Version]]] = {}
+        if not is_uri:
+            _require_usable(Path(self.root))
+
+    def write(self, table: str, part: Slice, rows: pa.Table, *, provenance: Provenance) -> Version:
+        """Replace the rows of `part`; see `Store.write`."""
+        declared = declared_table(table)
+        rows = conform(declared, rows)
+        require_inside(declared, part, rows)
+        return self._retry(table, lambda: self._write_once(declared, part, rows, provenance))
+
+    def read(
+        self,
+        table: str,
+        part: Slice = EVERYTHING,
+        *,
+        columns: Sequence[str] | None = None,
+        as_of: datetime | str | None = None,
+    ) -> pa.Table:
+        """Return the rows of `part`; see `Store.read`."""
+        declared = declared_table(table)
+        names = require_columns(table, declared.column_names, columns)
+        require_inside(declared, part, declared.schema.empty_table())
+        if as_of is None:
+            snapshot = self._open(table)
+        else:
+            version = version_as_of(table, self.versions(table), as_of)
+            snapshot = None if version is None else self._open(table, version=int(version.id))
+        if snapshot is None:
+            return declared.schema.empty_table().select(names)
+        return self._rows(declared, snapshot, part, names)
+
+    def scan(self, table: str) -> pl.LazyFrame:
+        """Return the table as a lazy frame with the declared columns, in no promised order; for SQL and notebooks.
+
+        Raises
+        ------
+        UnknownTableError
+            If the table is not declared.
+        """
+        declared = declared_table(table)
+        snapshot = self._open(table)
+        files = [] if snapshot is None else self._files(declared, snapshot, Parts())
+        return self._scan(declared, files)
+
+    def tables(self) -> list[str]:
+        """Names of the declared tables that have been written, sorted."""
+        return sorted(name for name in _table_folders(Path(self.root)) if _is_declared(name))
+
+    def versions(self, table: str) -> list[Version]:
+        """Commits, newest first."""
+        declared_table(table)
+        snapshot = self._open(table)
+        return [] if snapshot is None else self._versions(table, snapshot)
+
+    def latest_version(self, table: str, part: Slice = EVERYTHING) -> Version | None:
+        """Return the newest write whose slice overlaps `part`; None if there is none."""
+        return newest_write(self.versions(table), part)
+
+    def maintain(self, *, keep: timedelta = timedelta(days=30)) -> list[Maintenance]:
+        """Compact small files and delete those that no version younger than `keep` needs.
+
+        With a `keep` of a day or more, files that killed writers left and no commit names are deleted as well. Hours
+        are the finest unit of `keep`; less is rounded up.
+        """
+        if keep < timedelta(0):
+            raise StoreError(f"maintain wants the age of the versions to keep, at least 0; got {keep}.")
+        return [self._retry(name, lambda name=name: self._maintain(name, keep)) for name in self.tables()]  # type: ignore[misc]
+
+    def location(self, table: str) -> str:
+        """Return the folder or URI of a table."""
+        return f"{self.root}/{table}"
+
+    def _write_once(self, declared: Table, part: Slice, rows: pa.Table, provenance: Provenance) -> Version:
+        table = declared.name
+        snapshot = self._open(table)
+        commit = CommitProperties(custom_metadata=commit_metadata("write", part, rows.num_rows, provenance))
+        if snapshot is None:
+            with self._explained(table, "written"):
+                write_deltalake(
+                    self.location(table),
+                    cut(declared, _nullable(rows)),
+                    mode="error",
+                    partition_by=None if declared.slices == "whole" else [HIDDEN],
+                    name=table,
+                    description=f"{declared.meaning}{_SOURCE}{provenance.source}",
+                    configuration=_CONFIGURATION,
+                    storage_options=self._options or None,
+                    commit_properties=commit,
+                )
+            return self.versions(table)[-1]
+        require_same_source(table, _source(snapshot), provenance.source)
+        parts = parts_of(declared, part)
+        stored = self._stored(declared, snapshot, parts)
+        mask = part.mask(stored)
+        if (stored if mask is None else stored.filter(mask)).equals(rows):
+            latest = newest_write(self._versions(table, snapshot), part)
+            if latest is not None:
+                return latest
+        if mask is not None:
+            kept = stored.filter(pc.invert(mask))
+            rows = sort_rows(pa.concat_tables([kept, rows]), declared.key)
+        merged = cut(declared, _nullable(rows))
+        known = {field.name for field in snapshot.schema().fields}
+        with self._explained(table, "written"):
+            write_deltalake(
+                snapshot,
+                merged,
+                mode="overwrite",
+                predicate=parts.predicate,
+                schema_mode=None if known == set(merged.column_names) else "merge",
+                commit_properties=commit,
+            )
+        return self._versions(table, snapshot)[0]
+
+    def _maintain(self, table: str, keep: timedelta) -> Maintenance:
+        snapshot = self._open(table)
+        if snapshot is None:
+            raise StoreError(f"Table {table!r} vanished while it was maintained; was the lake deleted?")
+        before = _sizes(snapshot)
+        commit = CommitProperties(
+            custom_metadata=commit_metadata("maintain", EVERYTHING, 0, Provenance(source=_source(snapshot)))
+        )
+        hours = -(-keep // timedelta(hours=1))
+        with self._explained(table, "maintained"):
+            snapshot.optimize.compact(commit_properties=commit)
+            # Only a full vacuum sees files that no commit names; those younger than a day may be a writer's at work.
+            vacuum = partial(
+                snapshot.vacuum,
+                retention_hours=hours,
+                enforce_retention_duration=False,
+                full=keep >= _ORPHAN_AGE,
+                commit_properties=commit,
+            )
+            deleted = vacuum(dry_run=True)
+            if deleted:
+                vacuum(dry_run=False)
+            snapshot.create_checkpoint()
+        after = _sizes(snapshot)
+        return Maintenance(
+            table=table,
+            files_before=len(before),
+            files_after=len(after),
+            bytes_before=sum(before),
+            bytes_after=sum(after),
+            files_deleted=len(deleted),
+        )
+
+    def _open(self, table: str, *, version: int | None = None) -> DeltaTable | None:
+        """Return a snapshot; None if the table was never written."""
+        with self._explained(table, "opened"):
+            try:
+                return DeltaTable(self.location(table), version=version, storage_options=self._options or None)
+            except TableNotFoundError as error:
+                if "denied" in str(error):
+                    raise
+                return None
+
+    def _stored(self, declared: Table, snapshot: DeltaTable, parts: Parts) -> pa.Table:
+        """Every row of the parts, in stored form."""
+        return self._collect(
+            declared, self._scan(declared, self._files(declared, snapshot, parts)), declared.column_names
+        )
+
+    def _rows(self, declared: Table, snapshot: DeltaTable, part: Slice, names: Sequence[str]) -> pa.Table:
+        """Rows of the slice with the columns named, sorted by the key."""
+        frame = self._scan(declared, self._files(declared, snapshot, parts_of(declared, part)))
+        if part.start is not None:
+            frame = frame.filter(pl.col("date") >= part.start)
+        if part.end is not None:
+            frame = frame.filter(pl.col("date") < part.end)
+        if part.tickers is not None:
+            frame = frame.filter(pl.col("ticker").is_in(sorted(part.tickers)))
+        # The key is read along, wanted or not, because only its values show whether the rows are in order.
+        return self._collect(declared, frame, [*dict.fromkeys((*names, *declared.key))]).select(list(names))
+
+    def _collect(self, declared: Table, frame: pl.LazyFrame, names: Sequence[str]) -> pa.Table:
+        with self._explained(declared.name, "read"):
+            rows = frame.select(names).collect().to_arrow(compat_level=pl.CompatLevel.oldest())
+        schema = pa.schema([declared.schema.field(name) for name in names])
+        return sort_rows(rows.cast(schema), declared.key)
+
+    def _files(self, declared: Table, snapshot: DeltaTable, parts: Parts) -> list[str]:
+        """Paths of the files of the parts, in the order of the parts, so that a table by date comes out sorted."""
+        if snapshot.protocol().min_reader_version > 1:
+            raise StoreError(
+                f"Table {declared.name!r} at {self.location(declared.name)} was changed by another program to a Delta"
+                " version that is not read here; delete it and materialise again."
+            )
+        added = pa.table(snapshot.get_add_actions(flatten=True))
+        paths = added["path"].to_pylist()
+        values = [0] * len(paths) if declared.slices == "whole" else added[f"partition.{HIDDEN}"].to_pylist()
+        location = self.location(declared.name)
+        return [f"{location}/{path}" for value, path in sorted(zip(values, paths, strict=True)) if value in parts]
+
+    def _scan(self, declared: Table, files: list[str]) -> pl.LazyFrame:
+        empty = pl.DataFrame(declared.schema.empty_table())
+        if not files:
+            return empty.lazy()
+        # Our own list of files, not scan_delta: half the time, and in the order of the parts. Not a pyarrow dataset of
+        # the Delta table: its Python file system aborts one interpreter in six on exit.
+        return pl.scan_parquet(
+            files,
+            schema=empty.schema,
+            glob=False,
+            hive_partitioning=False,
+            missing_columns="insert",
+            extra_columns="ignore",
+            storage_options=self._options or None,
+        )
+
+    def _versions(self, table: str, snapshot: DeltaTable) -> list[Version]:
+        """History up to the snapshot, newest first; commits never change, so only new ones are read again."""
+        identity = str(snapshot.metadata().id)
+        held, known = self._history.get(table, ("", []))
+        if held != identity:
+            known = []
+        wanted, have = snapshot.version() + 1, int(known[0].id) + 1 if known else 0
+        if wanted > have:
+            with self._explained(table, "read"):
+                recent = snapshot.history(wanted - have)
+            known = [version_of(table, commit) for commit in recent] + known
+            self._history[table] = (identity, known)
+        return known[len(known) - wanted :] if wanted < len(known) else list(known)
+
+    def _retry(self, table: str, attempt: Callable[[], _Result]) -> _Result:
+        for n in range(_ATTEMPTS):
+            try:
+                return attempt()
+            except CommitFailedError:
+                # Random pauses, so that writers that met once do not meet again.
+                time.sleep(random.uniform(0, min(_LONGEST_PAUSE_S, 0.01 * 2**n)))  # noqa: S311 no secret
+        raise WriteConflictError(
+            f"Other writers kept changing table {table!r} at {self.location(table)} during {_ATTEMPTS} attempts."
+            " Nothing was written; run again when fewer writers are at work."
+        )
+
+    @contextmanager
+    def _explained(self, table: str, done: str) -> Iterator[None]:
+        """Turn what the libraries raise into a StoreError; a lost race passes through as CommitFailedError."""
+        try:
+            yield
+        except CommitFailedError:
+            raise
+        except (DeltaError, OSError, pl.exceptions.PolarsError) as error:
+            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            if "already exists" in reason:
+                raise CommitFailedError(reason) from error
+            raise StoreError(
+                f"Table {table!r} at {self.location(table)} cannot be {done}: {reason} {_ADVICE[done]}"
+            ) from error
+
+
+_WRITABLE = "Check that the folder is writable and the disk not full, or set `home` or `store.path` to another folder."
+_ADVICE = {
+    "opened": "Its log is damaged or not readable: delete the folder and materialise the table again.",
+    "read": "Maintenance deletes the files of old versions: read a newer one. If this is the newest, files were lost:"
+    " delete the folder and materialise the table again.",
+    "written": _WRITABLE,
+    "maintained": _WRITABLE,
+}
+_SOURCE = " Source: "
+
+
+def _source(snapshot: DeltaTable) -> str:
+    """Label of the source, from the table's description."""
+    return (snapshot.metadata().description or "").rpartition(_SOURCE)[2]
+
+
+def _sizes(snapshot: DeltaTable) -> list[int]:
+    """Size in bytes of each live file."""
+    sizes: list[int] = pa.table(snapshot.get_add_actions())["size_bytes"].to_pylist()
+    return sizes
+
+
+def _nullable(rows: pa.Table) -> pa.Table:
+    """Return rows whose schema allows nulls: Delta could not add a column later that does not."""
+    return rows.cast(pa.schema([field.with_nullable(True) for field in rows.schema]))
+
+
+def _is_declared(name: str) -> bool:
+    try:
+        declared_table(name)
+    except UnknownTableError:
+        return False
+    return True
+
+
+def _table_folders(root: Path) -> Iterator[str]:
+    """Yield the path of each Delta table below a folder, relative to it.
+
+    This is the one place that knows a folder from a bucket; a store on S3 lists its prefixes here instead.
+    """
+    for name in (*TABLES, *_factor_folders(root)):
+        if next((root / name / "_delta_log").glob("*.json"), None) is not None:
+            yield name
+
+
+def _factor_folders(root: Path) -> Iterator[str]:
+    for folder in root.glob(f"{FACTOR_PREFIX}*/*"):
+        yield folder.relative_to(root).as_posix()
+
+
+def _require_usable(root: Path) -> None:
+    if "%" in str(root):
+        raise StoreError(
+            f"The lake's folder {root} has a % in its name, which Delta cannot open; set `home` to another."
+        )
+    existing = next(path for path in (root, *root.parents) if path.exists())
+    if not existing.is_dir():
+        raise StoreError(
+            f"The lake's folder {root} cannot be used: {existing} is a file. Set `home` or `store.path` to a folder."
+        )

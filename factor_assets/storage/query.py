@@ -1,0 +1,105 @@
+"""SQL over the lake: DuckDB views of every written table, read only.
+
+| view | what |
+|---|---|
+| `prices`, `universe`, ... | each written table, under its name |
+| `factors.<family>__<name>` | each factor: date, ticker, value, source |
+| `factor_values` | all factors in one long view: factor_type, factor_name, ticker, date, value, source |
+
+A view is a snapshot of the moment of `connect`; its columns and rows are read when a query asks for them, with its
+filters. What does not belong here: writing, and files that are no table of the lake.
+"""
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from factor_assets.columns import FACTOR_PREFIX
+from factor_assets.errors import StoreError, did_you_mean
+from factor_assets.storage.lake import LakeStore
+
+if TYPE_CHECKING:
+    import duckdb
+
+FACTOR_VALUES = "factor_values"
+
+
+def view_name(table: str) -> str:
+    """Return the name of a table's view: `factors/momentum/ret_12_1` is `factors.momentum__ret_12_1`."""
+    if table.startswith(FACTOR_PREFIX):
+        return "factors." + table.removeprefix(FACTOR_PREFIX).replace("/", "__")
+    return table
+
+
+def connect(store: LakeStore) -> "duckdb.DuckDBPyConnection":
+    """Return a DuckDB connection with a view of every written table.
+
+    Files, extensions and Python variables are out of its reach, and the tables are views, which take no rows: nothing
+    that runs on it can change the lake. DuckDB's own errors come through; `query` explains them.
+    """
+    import duckdb
+
+    connection = duckdb.connect()
+    connection.execute("CREATE SCHEMA factors")
+    long_rows = []
+    for number, table in enumerate(store.tables()):
+        scan = f"scan_{number}"
+        connection.register(scan, store.scan(table))
+        connection.execute(f"CREATE VIEW {_quoted(view_name(table))} AS SELECT * FROM {scan}")  # noqa: S608 quoted
+        if table.startswith(FACTOR_PREFIX):
+            _, family, name = table.split("/")
+            long_rows.append(
+                f"SELECT {_text(family)} AS factor_type, {_text(name)} AS factor_name, ticker, date, value, source"  # noqa: S608 quoted
+                f" FROM {_quoted(view_name(table))}"
+            )
+    if long_rows:
+        connection.execute(f"CREATE VIEW {FACTOR_VALUES} AS {' UNION ALL '.join(long_rows)}")
+    connection.execute(
+        "SET enable_external_access = false; SET python_enable_replacements = false; SET lock_configuration = true"
+    )
+    return connection
+
+
+def query(store: LakeStore, sql: str) -> pa.Table:
+    """Run one SELECT (or DESCRIBE, SHOW, SUMMARIZE, EXPLAIN) over the lake.
+
+    Raises
+    ------
+    StoreError
+        If the statement would write, is not one statement, or does not run; names the views there are.
+    """
+    import duckdb
+
+    with connect(store) as connection:
+        views = [*map(view_name, store.tables()), *([FACTOR_VALUES] if _has_factors(store) else [])]
+        try:
+            statements = connection.extract_statements(sql)
+            if len(statements) != 1:
+                raise StoreError(f"Give one SQL statement; got {len(statements)}.")
+            if statements[0].type not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
+                raise StoreError(
+                    f"The lake is only read by SQL; got {statements[0].type.name}. Ask with SELECT; rows are written by"
+                    " materialising assets."
+                )
+            return connection.sql(statements[0]).to_arrow_table()
+        except duckdb.CatalogException as error:
+            asked = str(error).split("with name ")[-1].split(" ")[0]
+            raise StoreError(f"{_first_line(error)} Of the tables in the lake, {did_you_mean(asked, views)}") from error
+        except duckdb.Error as error:
+            raise StoreError(f"{error} Tables in the lake: {', '.join(views) or 'none yet'}.") from error
+
+
+def _has_factors(store: LakeStore) -> bool:
+    return any(table.startswith(FACTOR_PREFIX) for table in store.tables())
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
+
+
+def _quoted(name: str) -> str:
+    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

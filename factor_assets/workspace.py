@@ -1,0 +1,132 @@
+"""`Workspace`: one object that turns settings into the store, the source, the calendar and a panel.
+
+It is what a notebook, the command line and the Dagster assets share; it knows nothing of Dagster.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from factor_assets.errors import UniverseError
+from factor_assets.panel import calendar
+from factor_assets.panel.calendar import Dates
+from factor_assets.panel.panel import Array, Panel
+from factor_assets.panel.universe import match_spelling, universe_tickers
+from factor_assets.settings import Settings
+from factor_assets.sources.price_source import PriceSource, open_source
+from factor_assets.storage.lake import LakeStore
+from factor_assets.storage.slice import EVERYTHING, Slice
+from factor_assets.storage.store import Store
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Everything that the settings name, opened on first use.
+
+    Parameters
+    ----------
+    settings
+        As `load_settings` returns them.
+    """
+
+    settings: Settings
+
+    @cached_property
+    def store(self) -> Store:
+        """The store of all tables."""
+        return LakeStore(self.settings.lake_path)
+
+    @cached_property
+    def source(self) -> PriceSource:
+        """The source of prices."""
+        return open_source(self.settings)
+
+    @property
+    def first_session(self) -> date:
+        """First session of the data."""
+        return _day(calendar.sessions(self.settings.data.calendar, self.settings.start, self._last_day)[0])
+
+    @property
+    def last_session(self) -> date:
+        """Last session whose close has passed, within the settings' range."""
+        return _day(calendar.sessions(self.settings.data.calendar, self.settings.start, self._last_day)[-1])
+
+    @property
+    def _last_day(self) -> date:
+        completed = calendar.last_completed_session(self.settings.data.calendar, datetime.now(UTC))
+        return min(self.settings.last_date, completed)
+
+    def sessions(self, part: Slice, *, history: int = 0) -> Dates:
+        """Completed sessions of the slice, preceded by up to `history` earlier ones; datetime64[D].
+
+        Sessions before the settings' start do not exist for the platform.
+        """
+        every = calendar.sessions(self.settings.data.calendar, self.settings.start, self._last_day)
+        start = 0 if part.start is None else int(np.searchsorted(every, np.datetime64(part.start, "D")))
+        stop = len(every) if part.end is None else int(np.searchsorted(every, np.datetime64(part.end, "D")))
+        return every[max(0, start - history) : stop]
+
+    def panel(self, part: Slice = EVERYTHING, *, history: int = 0, tickers: Iterable[str] | None = None) -> Panel:
+        """Read the panel of a slice, preceded by up to `history` sessions.
+
+        Parameters
+        ----------
+        part
+            Dates, and tickers where only some are wanted.
+        history
+            Sessions before the slice, for lookbacks.
+        """
+        sessions = self.sessions(part, history=history)
+        if len(sessions) == 0:
+            return Panel(dates=sessions, tickers=(), fields={}, in_universe=np.zeros((0, 0), dtype=bool))
+        wide = Slice(start=_day(sessions[0]), end=_day(sessions[-1]) + timedelta(days=1), tickers=part.tickers)
+        return Panel.from_tables(
+            prices=self.store.read("prices", wide),
+            universe=self.store.read("universe", wide, columns=["date", "ticker"]),
+            sessions=sessions,
+            first_row=calendar.session_ordinal(self.settings.data.calendar, _day(sessions[0])),
+            tickers=None if tickers is None else sorted(tickers),
+        )
+
+    def factor_values(self, family: str, name: str, panel: Panel) -> Array:
+        """Read one stored factor onto the panel's dates and tickers; missing rows are NaN."""
+        part = Slice(start=_day(panel.dates[0]), end=_day(panel.dates[-1]) + timedelta(days=1))
+        rows = self.store.read(f"factors/{family}/{name}", part, columns=["date", "ticker", "value"])
+        return panel.scatter(rows, "value")
+
+    @property
+    def tear_sheet_path(self) -> Path:
+        """Where the page is written."""
+        return self.settings.reports_path / "tear_sheet.html"
+
+    def wanted_tickers(self) -> list[str]:
+        """Tickers to load: those of the universe that the source can deliver, sorted.
+
+        Raises
+        ------
+        UniverseError
+            If the universe is all that the source holds, and the source can fetch any.
+        """
+        named, held = universe_tickers(self.settings), self.source.tickers()
+        if named is None and held is None:
+            raise UniverseError(
+                f"Universe {self.settings.universe_name!r} means every ticker of the source, but"
+                f" {self.source.label} has no list of its own. Set universe.name to an index, list or file."
+            )
+        if named is None or held is None:
+            return sorted(held if named is None else named or ())
+        return match_spelling(named, held)
+
+    def membership(self) -> str:
+        """How the stored universe knew its members; "" before it is made."""
+        found = self.store.read("universe", columns=["membership"])["membership"].unique().to_pylist()
+        return ", ".join(sorted(found))
+
+
+def _day(value: np.datetime64) -> date:
+    day: date = value.astype("datetime64[D]").item()
+    return day

@@ -1,0 +1,86 @@
+"""A small market with everything that happens to prices, as delivered rows and as a panel."""
+
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pyarrow as pa
+
+from factor_assets.columns import TABLES
+from factor_assets.panel.calendar import sessions
+from factor_assets.panel.panel import Panel
+from factor_assets.panel.prices import clean_prices
+
+SESSIONS = sessions("XNYS", date(2018, 1, 2), date(2019, 6, 28))
+N_TICKERS = 14
+FIRST_ROW = 1234
+
+
+def raw_market(seed: int = 0) -> dict[str, np.ndarray]:
+    """Prices as traded, shape (n_dates, n_tickers): gaps, late listings, a delisting, dividends, splits, no trading."""
+    rng = np.random.default_rng(seed)
+    shape = (len(SESSIONS), N_TICKERS)
+    market = rng.normal(0.0003, 0.01, (shape[0], 1))
+    value = 40 * np.exp(np.cumsum(rng.uniform(0.5, 1.5, N_TICKERS) * market + rng.normal(0, 0.015, shape), axis=0))
+    split = np.where(rng.random(shape) < 0.002, 2.0, np.nan)
+    dividend = np.where(rng.random(shape) < 0.01, 0.3, np.nan)
+    close = value / np.cumprod(np.where(np.isnan(split), 1.0, split), axis=0)
+    close[100:140, 5] = close[100, 5]
+    low, high = close * np.exp(-rng.exponential(0.01, shape)), close * np.exp(rng.exponential(0.01, shape))
+    low[120:122, 5] = high[120:122, 5] = close[120:122, 5]
+    rows = {
+        "open": low + (high - low) * rng.random(shape),
+        "high": high,
+        "low": low,
+        "close": close,
+        "volume": np.round(rng.lognormal(12, 1, shape)),
+        "dividend": dividend,
+        "split": split,
+        "shares_outstanding": np.where(np.arange(N_TICKERS) < 9, 1e7, np.nan) * np.ones(shape),
+    }
+    rows["volume"][200:203, 3] = 0
+    for values in rows.values():
+        values[:90, 1] = np.nan
+        values[300:, 2] = np.nan
+        values[150:155, 4] = np.nan
+        values[rng.integers(shape[0]), 6] = np.nan
+    return rows
+
+
+def members() -> np.ndarray:
+    """Membership that changes, shape (n_dates, n_tickers)."""
+    inside = np.ones((len(SESSIONS), N_TICKERS), dtype=bool)
+    inside[:200, 7] = inside[250:, 8] = False
+    return inside
+
+
+def panel_of(raw: dict[str, np.ndarray], *, start: int = 0, stop: int | None = None) -> Panel:
+    """The panel of sessions `start` to `stop`, made as the platform makes it: clean, store by date, read, adjust."""
+    stop = len(SESSIONS) if stop is None else stop
+    names = np.array([f"T{j:02d}" for j in range(raw["close"].shape[1])])
+    there = np.isfinite(raw["close"])
+    row, column = np.nonzero(there)
+    history = pa.table(
+        {
+            "ticker": names[column],
+            "date": pa.array(SESSIONS[row]).cast(pa.date32()),
+            **{name: pa.array(values[row, column], from_pandas=True) for name, values in raw.items()},
+            "adjusted_close": pa.nulls(len(row), pa.float64()),
+            "sector": pa.nulls(len(row), pa.string()),
+            "issue": pa.nulls(len(row), pa.string()),
+            "fetched_at": pa.array([datetime(2020, 1, 1, tzinfo=UTC)] * len(row), pa.timestamp("us", tz="UTC")),
+            "source": ["test"] * len(row),
+        }
+    )
+    history = history.select(TABLES["price_history"].column_names).cast(TABLES["price_history"].schema)
+    prices = clean_prices(history, sessions=SESSIONS).prices
+    dates = prices["date"].to_numpy().astype("datetime64[D]")
+    prices = prices.filter(pa.array((dates >= SESSIONS[start]) & (dates <= SESSIONS[stop - 1])))
+    row, column = np.nonzero(members()[start:stop])
+    universe = pa.table({"date": pa.array(SESSIONS[start:stop][row]).cast(pa.date32()), "ticker": names[column]})
+    return Panel.from_tables(
+        prices=prices,
+        universe=universe,
+        sessions=SESSIONS[start:stop],
+        first_row=FIRST_ROW + start,
+        tickers=list(names),
+    )
