@@ -8,7 +8,7 @@ from factor_assets.defs.graph import build_definitions
 from factor_assets.defs.instance import open_instance
 from factor_assets.defs.runs import StageAccount, run_stages
 from factor_assets.settings import Settings
-from factor_assets.storage.store import checksum
+from factor_assets.storage.rows import checksum
 from factor_assets.workspace import Workspace
 
 UNKEPT = ("price_history",)

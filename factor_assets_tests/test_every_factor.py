@@ -1,6 +1,7 @@
 """What must hold for every declared factor; a new one is tested without a new test."""
 
 import re
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -64,7 +65,7 @@ class TestProperties:
         raw, whole, before = raw_market(), value(factor, PANEL), factor.lookback
         rng = np.random.default_rng(2)
         edges = np.flatnonzero(np.diff(SESSIONS.astype("datetime64[M]").astype(int))) + 1
-        parts = list(zip(edges[:-1], edges[1:], strict=True)) + [(t, t + 1) for t in rng.integers(260, N_DATES, 3)]
+        parts = list(pairwise(edges)) + [(t, t + 1) for t in rng.integers(260, N_DATES, 3)]
         parts = [p for p in parts if p[0] >= before]
         rng.shuffle(parts)
         for start, stop in parts[:6]:

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import sqlalchemy as db
-from dagster import EventLogEntry
+from dagster import AssetExecutionContext, EventLogEntry
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._serdes import ConfigurableClassData
@@ -42,12 +42,18 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store the events in order, in one transaction a file."""
+        with self.one_transaction(*(event.run_id for event in events)):
+            for event in events:
+                self.store_event(event)
+
+    @contextmanager
+    def one_transaction(self, *run_ids: str) -> Iterator[None]:
+        """Store what is stored inside in one transaction a file; keep it short, for it keeps other writers waiting."""
         with self._db_lock, ExitStack() as stack:
             try:
-                for shard in sorted({*(event.run_id for event in events), INDEX_SHARD_NAME}):
+                for shard in sorted({*run_ids, INDEX_SHARD_NAME} - set(self._held)):
                     self._held[shard] = stack.enter_context(self._connect(shard))
-                for event in events:
-                    self.store_event(event)
+                yield
             finally:
                 self._held.clear()
 
@@ -77,3 +83,14 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
         if column_name not in self._asset_key_columns and super()._has_asset_key_col_on_connection(conn, column_name):
             self._asset_key_columns.add(column_name)
         return column_name in self._asset_key_columns
+
+
+@contextmanager
+def recorded_together(context: AssetExecutionContext) -> Iterator[None]:
+    """Record the events that are logged inside in one transaction where the instance's storage can."""
+    storage = context.instance.event_log_storage
+    if isinstance(storage, BatchingSqliteEventLogStorage):
+        with storage.one_transaction(context.run_id):
+            yield
+    else:
+        yield

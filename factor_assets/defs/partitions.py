@@ -32,7 +32,9 @@ def dates(settings: Settings) -> dg.TimeWindowPartitionsDefinition:
             timezone=zone,
             end_offset=0 if settings.end else 1,
         )
-    last = settings.end or calendar.calendar_range(settings.data.calendar)[1]
+    # A partition ends where the next session's begins, so the last one needs the session after it.
+    after_end = calendar.next_session(settings.data.calendar, settings.end) if settings.end else None
+    last = after_end or calendar.calendar_range(settings.data.calendar)[1]
     sessions = calendar.sessions(settings.data.calendar, settings.start, last)
     every_day = np.arange(np.datetime64(settings.start, "D"), np.datetime64(last, "D") + 1)
     traded = np.isin(_weekday(every_day), _weekday(sessions))
@@ -41,7 +43,7 @@ def dates(settings: Settings) -> dg.TimeWindowPartitionsDefinition:
         cron_schedule=f"0 0 * * {','.join(str(day) for day in np.unique(_weekday(sessions)))}",
         fmt="%Y-%m-%d",
         start=f"{settings.start:%Y-%m-%d}",
-        end=f"{settings.end + timedelta(days=1):%Y-%m-%d}" if settings.end else None,
+        end=f"{after_end:%Y-%m-%d}" if after_end else None,
         timezone=zone,
         end_offset=0 if settings.end else 1,
         exclusions=[
@@ -52,8 +54,11 @@ def dates(settings: Settings) -> dg.TimeWindowPartitionsDefinition:
 
 
 def partitions_back(settings: Settings, sessions: int) -> int:
-    """Partitions that hold this many sessions before a partition's first; 19 sessions is the shortest month."""
-    return sessions if settings.partitions.grain == "day" else -(-sessions // 19)
+    """Count the partitions that surely hold this many sessions before a partition's first.
+
+    One month may be short (September 2001 had 15 sessions in New York), several together have 19 each and more.
+    """
+    return sessions if settings.partitions.grain == "day" else sessions // 19 + 1
 
 
 def earlier(settings: Settings, sessions: int) -> dg.TimeWindowPartitionMapping:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from factor_assets.columns import TABLES
 from factor_assets.defs.checks import finding_results, finding_specs
+from factor_assets.defs.event_log import recorded_together
 from factor_assets.defs.materialization import replace_slice, table_metadata, version_metadata, write
 from factor_assets.defs.partitions import TICKERS, dates, slice_of
 from factor_assets.errors import SourceError
@@ -18,6 +19,7 @@ from factor_assets.panel.universe import members, missing_tickers, survivorship_
 from factor_assets.settings import version_of
 from factor_assets.sources.price_source import Delivery
 from factor_assets.storage.slice import Slice
+from factor_assets.storage.store import Version
 from factor_assets.workspace import Workspace
 
 PRICE_HISTORY, UNIVERSE = dg.AssetKey("price_history"), dg.AssetKey("universe")
@@ -92,38 +94,39 @@ def _store_batch(
 ) -> None:
     """Commit the loaded tickers of a batch at once, then record each ticker that is stored as made."""
     loaded = {d.ticker: d.rows for d in batch if d.outcome == "loaded" and d.rows is not None}
+    versions: dict[str, Version | None] = {
+        d.ticker: workspace.store.latest_version("price_history", Slice(tickers=frozenset({d.ticker})))
+        for d in batch
+        if d.outcome == "unchanged"
+    }
     if loaded:
-        write(
-            context,
-            workspace,
-            "price_history",
-            Slice(tickers=frozenset(loaded)),
-            pa.concat_tables(list(loaded.values())),
-            code_version=code_version,
-        )
+        part, rows = Slice(tickers=frozenset(loaded)), pa.concat_tables(list(loaded.values()))
+        version = write(context, workspace, "price_history", part, rows, code_version=code_version)
+        versions |= dict.fromkeys(loaded, version)
     for delivery in batch:
         if delivery.outcome == "failed":
             context.log.warning(f"{delivery.ticker}: failed: {delivery.reason}")
-            continue
-        version = workspace.store.latest_version("price_history", Slice(tickers=frozenset({delivery.ticker})))
-        if version is None:
-            continue
-        rows = loaded.get(delivery.ticker)
-        metadata: dict[str, Any] = {
-            "outcome": delivery.outcome,
-            "reason": delivery.reason,
-            "dropped": dict(delivery.dropped),
-        }
-        if rows is not None:
-            metadata |= version_metadata(workspace, version, rows)
-        context.log_event(
-            dg.AssetMaterialization(
-                PRICE_HISTORY,
-                partition=delivery.ticker,
-                metadata=metadata,
-                tags={"dagster/data_version": version.id, "dagster/code_version": code_version},
-            )
-        )
+    with recorded_together(context):
+        for delivery in batch:
+            stored = versions.get(delivery.ticker)
+            if stored is not None:
+                context.log_event(_made(workspace, delivery, stored, code_version=code_version))
+
+
+def _made(workspace: Workspace, delivery: Delivery, version: Version, *, code_version: str) -> dg.AssetMaterialization:
+    metadata: dict[str, Any] = {
+        "outcome": delivery.outcome,
+        "reason": delivery.reason,
+        "dropped": dict(delivery.dropped),
+    }
+    if delivery.rows is not None:
+        metadata |= version_metadata(workspace, version, delivery.rows)
+    return dg.AssetMaterialization(
+        PRICE_HISTORY,
+        partition=delivery.ticker,
+        metadata=metadata,
+        tags={"dagster/data_version": version.id, "dagster/code_version": code_version},
+    )
 
 
 def _delivery_check(

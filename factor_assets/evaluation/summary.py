@@ -40,7 +40,7 @@ def factor_summary(
     descriptions
         (family, name) -> formula and source in the literature; a factor without one gets null.
     membership
-        'dated' or 'today_only': whether the universe knew its members at the time.
+        'dated', 'today_only' or 'as_delivered': whether the universe knew its members at the time.
 
     Returns
     -------

@@ -47,7 +47,8 @@ class TearSheetContext:
     universe
         Name of the universe; the rows must be of this one.
     membership
-        `dated`, or `today_only` where today's list was applied to the past.
+        `dated`; `today_only` where today's list was applied to the past; `as_delivered` where it is what the source
+        holds, which may be survivors only.
     first_date, last_date
         Range of sessions that was asked for.
     notes
@@ -61,7 +62,7 @@ class TearSheetContext:
     source: str
     synthetic: bool
     universe: str
-    membership: Literal["dated", "today_only"]
+    membership: Literal["dated", "today_only", "as_delivered"]
     first_date: date
     last_date: date
     notes: Sequence[str] = ()
@@ -98,6 +99,8 @@ _SUMMARY = (
     _Shown(column="n_sessions", label="Sessions", digits=0),
     _Shown(column="n_null_sessions", label="Null", unit="sessions", digits=0),
 )
+
+_MEMBERSHIP = {"dated": "as of each date", "today_only": "today's list", "as_delivered": "what the source holds"}
 
 _DEFINED = (
     *("factor_value", "high_portfolio_return", "low_portfolio_return"),
@@ -224,11 +227,17 @@ def _synthetic_banner(context: TearSheetContext) -> str:
 def _survivorship_banner(context: TearSheetContext) -> str:
     if context.membership == "dated":
         return ""
-    return (
-        '<p class="survivors" role="note"><b>Survivorship.</b>'
-        f" Today&rsquo;s members of {escape(context.universe)} are used for all of the past: companies that failed or"
-        " left are missing, and the returns shown are better than an investor could have had.</p>"
-    )
+    if context.membership == "today_only":
+        text = (
+            f"Today&rsquo;s members of {escape(context.universe)} are used for all of the past: companies that failed"
+            " or left are missing, and the returns shown are better than an investor could have had."
+        )
+    else:
+        text = (
+            "The members are the companies that the source holds. If it holds today&rsquo;s only, those that failed"
+            " are missing, and the returns shown are better than an investor could have had."
+        )
+    return f'<p class="survivors" role="note"><b>Survivorship.</b> {text}</p>'
 
 
 def _facts(context: TearSheetContext, *, data: Mapping[str, Any], details: pa.Table) -> str:
@@ -236,7 +245,7 @@ def _facts(context: TearSheetContext, *, data: Mapping[str, Any], details: pa.Ta
     facts = {
         "Source": context.source,
         "Universe": context.universe,
-        "Membership": {"dated": "as of each date", "today_only": "today's list"}[context.membership],
+        "Membership": _MEMBERSHIP[context.membership],
         "Asked for": f"{context.first_date} to {context.last_date}",
         "Sessions": f"{len(dates):,}" + (f", {dates[0]} to {dates[-1]}" if dates else ""),
         "Stocks": f"{len(details['ticker'].unique()):,}",

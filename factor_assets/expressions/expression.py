@@ -19,8 +19,6 @@ MAX_WINDOW = 10_000
 # Fields that are themselves made from earlier sessions: how many.
 FIELD_LOOKBACK: Mapping[str, int] = {"returns": 1}
 
-Operand = "Expression | float"
-
 _registered_fields: dict[str, str] = {}
 
 

@@ -119,7 +119,8 @@ def clean_prices(
 
     References
     ----------
-    CRSP, Data Definitions, "Total Return": the same identity, with the dividend reinvested on its ex-date.
+    CRSP US Stock and Indexes Databases, Data Descriptions Guide, "Returns": the holding-period return
+    (p_t f_t + d_t) / p_s - 1, with the dividend reinvested on its ex-date.
     """
     rows = clean_rows(history, sessions=sessions, has_events=has_events)
     wanted = inside(history, part)
@@ -171,7 +172,9 @@ def clean_rows(history: pa.Table, *, sessions: Dates, has_events: bool | None = 
     dividend, split = values["dividend"], values["split"]
     dividend[dividend == 0.0] = np.nan
     split[split == 1.0] = np.nan
-    treated["moved_event"] = _move_events(values, raw, row=row, key=key, code=code, off=dropped["off_session"])
+    treated["moved_event"] = _move_events(
+        values, raw, row=row, key=key, code=code, fetched=fetched, off=dropped["off_session"]
+    )
 
     code = code[row]
     first = np.ones(len(row), dtype=bool)
@@ -265,21 +268,31 @@ def _clear(
 
 
 def _move_events(
-    values: Mapping[str, Array], raw: Mapping[str, Array], *, row: Indices, key: Indices, code: Indices, off: Indices
+    values: Mapping[str, Array],
+    raw: Mapping[str, Array],
+    *,
+    row: Indices,
+    key: Indices,
+    code: Indices,
+    fetched: Indices,
+    off: Indices,
 ) -> Indices:
-    """Step 1: give the events of off-session rows to the ticker's next row; return the rows that gave one."""
+    """Step 1: give the events of off-session rows to the ticker's next row; return the rows that gave one.
+
+    Of several off-session rows before one row the last gives, by date and delivery.
+    """
+    off = off[np.lexsort((fetched[off], key[off]))]
+    target = np.searchsorted(key[row], key[off], side="right")
+    target[target == len(row)] = -1
+    has_next = (target >= 0) & (code[row[target]] == code[off]) if len(row) else np.zeros(len(off), dtype=bool)
+    off, target = off[has_next], target[has_next]
     moved = []
     for name, nothing in (("dividend", 0.0), ("split", 1.0)):
         given = raw[name][off]
-        source = off[(given > 0) & np.isfinite(given) & (given != nothing)]
-        target = np.searchsorted(key[row], key[source], side="right")
-        inside = target < len(row)
-        source, target = source[inside], target[inside]
-        target, chosen = np.unique(target, return_index=True)
-        source = source[chosen]
-        free = (code[row[target]] == code[source]) & np.isnan(values[name][target])
-        values[name][target[free]] = raw[name][source[free]]
-        moved.append(source[free])
+        event = np.flatnonzero((given > 0) & np.isfinite(given) & (given != nothing) & np.isnan(values[name][target]))
+        last = event[::-1][np.unique(target[event][::-1], return_index=True)[1]]
+        values[name][target[last]] = given[last]
+        moved.append(off[last])
     return np.concatenate(moved)
 
 

@@ -87,17 +87,21 @@ def read_numbers(values: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.ChunkedAr
         numbers = values.cast(pa.float64(), safe=False)
         finite = pc.is_finite(numbers)
         infinite = pc.and_(pc.invert(finite), pc.invert(pc.is_nan(numbers)))
-        return _where(finite, numbers), pc.binary_join_element_wise(
-            _where(infinite, numbers.cast(pa.string())), "is not finite", " "
-        )
+        return _where(finite, numbers), _said(infinite, numbers, "{} is not finite")
     text = pc.utf8_trim_whitespace(values.cast(pa.string()))
-    readable = pc.match_substring_regex(text, _NUMBER)
-    numbers = _where(readable, text).cast(pa.float64())
+    numbers = _where(pc.match_substring_regex(text, _NUMBER), text).cast(pa.float64())
     finite = pc.is_finite(numbers)  # 1e999 reads as infinity
     missing = pc.is_in(pc.utf8_lower(text), value_set=pa.array(MISSING_MARKS))
     unreadable = pc.and_(pc.invert(pc.fill_null(finite, False)), pc.invert(pc.fill_null(missing, True)))
-    said = pc.binary_join_element_wise("'", _where(unreadable, text), "' is not a number", "")
-    return _where(finite, numbers), said
+    return _where(finite, numbers), _said(unreadable, text, "'{}' is not a number")
+
+
+def _said(wrong: pa.ChunkedArray, values: pa.ChunkedArray, words: str) -> pa.ChunkedArray:
+    """Return what is wrong with each value where it is wrong, null elsewhere; `{}` in the words is the value."""
+    if not pc.any(wrong).as_py():  # nearly always, and text costs more than all the rest
+        return pa.chunked_array([pa.nulls(len(values), pa.string())])
+    before, _, after = words.partition("{}")
+    return pc.binary_join_element_wise(before, _where(wrong, values).cast(pa.string()), after, "")
 
 
 def _where(condition: pa.ChunkedArray, values: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -168,9 +172,8 @@ def _event(
     """
     wrong = pc.less(values, 0.0) if none == 0.0 else pc.less_equal(values, 0.0)
     wanted = "0 or more" if none == 0.0 else "above 0"
-    said = pc.binary_join_element_wise(_where(wrong, values.cast(pa.string())), f"is not {wanted}", " ")
     event = pc.and_(pc.invert(wrong), pc.not_equal(values, none))
-    return _where(event, values), pc.coalesce(problems, said)
+    return _where(event, values), pc.coalesce(problems, _said(wrong, values, f"{{}} is not {wanted}"))
 
 
 def _issues(problems: Mapping[str, pa.ChunkedArray], n: int) -> pa.Array:
@@ -183,6 +186,15 @@ def _issues(problems: Mapping[str, pa.ChunkedArray], n: int) -> pa.Array:
     if not said:
         return pa.nulls(n, pa.string())
     return pa.array(["; ".join(said[i]) if i in said else None for i in range(n)], pa.string())
+
+
+def issue_remarks(rows: pa.Table) -> list[str]:
+    """Return what to say about rows with cells that could not be read: their number and the first; nothing if none."""
+    n = rows.num_rows - rows["issue"].null_count
+    if not n:
+        return []
+    first = rows.filter(rows["issue"].is_valid()).slice(0, 1).to_pylist()[0]
+    return [f"cells of {n} of {rows.num_rows} rows could not be read, such as on {first['date']}: {first['issue']}"]
 
 
 def clip_dates(rows: pa.Table, *, start: date, end: date | None, today: date) -> tuple[pa.Table, dict[str, int]]:

@@ -27,13 +27,14 @@ import pyarrow.compute as pc
 from factor_assets.errors import SourceError, did_you_mean
 from factor_assets.settings import Settings
 from factor_assets.sources.as_traded import undo_splits
-from factor_assets.sources.delivered_rows import Zones, clip_dates, place_rows, sort_rows
+from factor_assets.sources.delivered_rows import Zones, clip_dates, issue_remarks, place_rows, sort_rows
 from factor_assets.sources.exchange import exchange_zone
 from factor_assets.sources.price_files import (
     CSV_SUFFIXES,
     PARQUET_SUFFIXES,
     SYNONYMS,
     PriceFile,
+    explained,
     file_stem,
     is_price_file,
     open_price_file,
@@ -89,7 +90,7 @@ class FilesSource:
 
     label = LABEL
     synthetic = False
-    batch_size = 100
+    batch_size = 200
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings.files
@@ -148,7 +149,7 @@ class FilesSource:
         if kept is None or not kept.num_rows:
             counts = ", ".join(f"{n} {reason}" for reason, n in dropped.items()) or "the file has none"
             return Delivery(ticker=ticker, outcome="failed", reason=f"no usable row: {counts}", dropped=dropped)
-        remarks = list(gathered.remarks.get(ticker, {}))
+        remarks = [*issue_remarks(kept), *gathered.remarks.get(ticker, {})]
         if not self._per_ticker:
             remarks += [f"perhaps incomplete: {why}" for why in self._survey.broken.values()]
         return Delivery(ticker=ticker, outcome="loaded", reason="; ".join(remarks), rows=kept, dropped=dropped)
@@ -162,7 +163,8 @@ class FilesSource:
                 wanted.setdefault(file.path, (file, {}))[1][ticker] = spellings
         for file, owners in wanted.values():
             try:
-                self._gather_file(file, owners, gathered)
+                with explained(file.path):
+                    self._gather_file(file, owners, gathered)
             except SourceError as error:
                 gathered.failed.update(dict.fromkeys(owners, str(error)))
         return gathered
@@ -234,7 +236,8 @@ class FilesSource:
                     places[ticker] = [(file, None)]
                 continue
             try:
-                spelled, lost = _spellings(file)
+                with explained(file.path):
+                    spelled, lost = _spellings(file)
             except SourceError as error:
                 broken[file.path] = str(error)
                 continue

@@ -94,7 +94,7 @@ class PriceFile:
         """
         wanted = {name: self.columns[name] for name in names if name in self.columns}
         refused: list[int] = []
-        with _explained(self.path):
+        with explained(self.path):
             parts = [
                 batch if spellings is None else _only(batch, self.columns["ticker"], spellings)
                 for batch in self._batches(list(wanted.values()), refused)
@@ -136,7 +136,7 @@ def open_price_file(path: Path, *, mapping: Mapping[str, str]) -> PriceFile:
     MalformedDataError
         If the file is empty, unreadable, or has no column for the date or for a close.
     """
-    with _explained(path):
+    with explained(path):
         if path.stat().st_size == 0:
             raise MalformedDataError(f"{path} is empty (0 bytes).")
         if _suffix(path) in PARQUET_SUFFIXES:
@@ -230,8 +230,14 @@ def _csv_header(path: Path) -> tuple[list[str], str]:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turn what libraries raise on a bad file into one error that names the file."""
+def explained(path: Path) -> Iterator[None]:
+    """Turn what libraries raise on a bad file into one error that names the file.
+
+    Raises
+    ------
+    MalformedDataError
+        Instead of theirs.
+    """
     try:
         yield
     except UnicodeDecodeError as error:

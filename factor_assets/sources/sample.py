@@ -237,7 +237,11 @@ def _events(names: _Names, listed: Flags) -> tuple[Array, Array]:
 
 
 class SampleSource:
-    """The synthetic market as a source; `fetched_at` is 22:00 UTC of the session, so that rows never change."""
+    """The synthetic market as a source.
+
+    It begins at `data.start`: another start gives another market, a later `data.end` the same one continued.
+    `fetched_at` is 22:00 UTC of the session, so that a row is the same whenever it is made.
+    """
 
     label = LABEL
     synthetic = True

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from factor_assets.errors import MalformedDataError, SourceError
 from factor_assets.settings import Settings
-from factor_assets.sources.delivered_rows import NUMBERS, SCHEMA, clip_dates, sort_rows
+from factor_assets.sources.delivered_rows import NUMBERS, SCHEMA, clip_dates, issue_remarks, sort_rows
 from factor_assets.sources.exchange import exchange_zone
 from factor_assets.sources.price_source import Delivery, price_source
 from factor_assets.sources.yahoo_chart import LABEL, Chart, read_chart
@@ -102,6 +102,7 @@ class YahooSource:
                 " Fetch again later; if the ticker now means another company, delete its stored history."
             )
         remarks = [f"{n} of {rows.num_rows} sessions have no close"] if (n := rows["close"].null_count) else []
+        remarks += issue_remarks(rows)
         remarks += [f"{gone} stored sessions are gone"] if gone else []
         return Delivery(ticker=ticker, outcome="loaded", reason="; ".join(remarks), rows=rows, dropped=dropped)
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
+from uuid import uuid4
 
 from factor_assets.storage.slice import EVERYTHING, Slice
 from factor_assets.storage.store import Provenance, Version
@@ -29,6 +30,8 @@ def commit_metadata(operation: str, part: Slice, n_rows: int, provenance: Proven
         "run_id": provenance.run_id,
         "code_version": provenance.code_version,
         "inputs": dict(provenance.inputs),
+        # Tells this commit from an equal one of another writer.
+        "commit": uuid4().hex,
     }
     return {COMMIT_KEY: json.dumps(content, ensure_ascii=False)}
 

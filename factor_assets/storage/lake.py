@@ -33,8 +33,8 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from factor_assets.columns import FACTOR_PREFIX, TABLES, Table
 from factor_assets.columns import table as declared_table
-from factor_assets.errors import StoreError, UnknownTableError, WriteConflictError
-from factor_assets.storage.commits import commit_metadata, version_of
+from factor_assets.errors import StoreError, WriteConflictError
+from factor_assets.storage.commits import COMMIT_KEY, commit_metadata, version_of
 from factor_assets.storage.layout import HIDDEN, Parts, cut, parts_of
 from factor_assets.storage.rows import conform, sort_rows
 from factor_assets.storage.slice import EVERYTHING, Slice, require_inside
@@ -77,7 +77,7 @@ class LakeStore:
     Raises
     ------
     StoreError
-        If the root lies under a file, or has a % in its name, which the Delta library cannot open.
+        If the root lies under a file, or has a sign in its name that the Delta library cannot open.
     """
 
     def __init__(self, root: Path | str, *, storage_options: Mapping[str, str] | None = None) -> None:
@@ -131,7 +131,7 @@ class LakeStore:
 
     def tables(self) -> list[str]:
         """Names of the declared tables that have been written, sorted."""
-        return sorted(name for name in _table_folders(Path(self.root)) if _is_declared(name))
+        return sorted(_table_folders(Path(self.root)))
 
     def versions(self, table: str) -> list[Version]:
         """Commits, newest first."""
@@ -160,7 +160,8 @@ class LakeStore:
     def _write_once(self, declared: Table, part: Slice, rows: pa.Table, provenance: Provenance) -> Version:
         table = declared.name
         snapshot = self._open(table)
-        commit = CommitProperties(custom_metadata=commit_metadata("write", part, rows.num_rows, provenance))
+        metadata = commit_metadata("write", part, rows.num_rows, provenance)
+        commit = CommitProperties(custom_metadata=metadata)
         if snapshot is None:
             with self._explained(table, "written"):
                 write_deltalake(
@@ -174,7 +175,7 @@ class LakeStore:
                     storage_options=self._options or None,
                     commit_properties=commit,
                 )
-            return self.versions(table)[-1]
+            return self._made(table, metadata, None)
         require_same_source(table, _source(snapshot), provenance.source)
         parts = parts_of(declared, part)
         stored = self._stored(declared, snapshot, parts)
@@ -197,7 +198,7 @@ class LakeStore:
                 schema_mode=None if known == set(merged.column_names) else "merge",
                 commit_properties=commit,
             )
-        return self._versions(table, snapshot)[0]
+        return self._made(table, metadata, snapshot)
 
     def _maintain(self, table: str, keep: timedelta) -> Maintenance:
         snapshot = self._open(table)
@@ -309,6 +310,18 @@ class LakeStore:
             self._history[table] = (identity, known)
         return known[len(known) - wanted :] if wanted < len(known) else list(known)
 
+    def _made(self, table: str, metadata: Mapping[str, str], snapshot: DeltaTable | None) -> Version:
+        """Version of the commit just made, by its metadata: other writers may have committed just before or after."""
+        with self._explained(table, "read"):
+            held = snapshot.history(1) if snapshot is not None else []
+            if not any(commit.get(COMMIT_KEY) == metadata[COMMIT_KEY] for commit in held):
+                newest = self._open(table)
+                held = newest.history() if newest is not None else []
+        for commit in held:
+            if commit.get(COMMIT_KEY) == metadata[COMMIT_KEY]:
+                return version_of(table, commit)
+        raise StoreError(f"Table {table!r} at {self.location(table)} lost a commit just made; was the lake deleted?")
+
     def _retry(self, table: str, attempt: Callable[[], _Result]) -> _Result:
         for n in range(_ATTEMPTS):
             try:
@@ -345,6 +358,8 @@ _ADVICE = {
     "written": _WRITABLE,
     "maintained": _WRITABLE,
 }
+# Tried one by one with deltalake 1.6: the library panics on these, or writes to another folder.
+_REFUSED = "%[]^|\\?#"
 _SOURCE = " Source: "
 
 
@@ -364,33 +379,23 @@ def _nullable(rows: pa.Table) -> pa.Table:
     return rows.cast(pa.schema([field.with_nullable(True) for field in rows.schema]))
 
 
-def _is_declared(name: str) -> bool:
-    try:
-        declared_table(name)
-    except UnknownTableError:
-        return False
-    return True
-
-
 def _table_folders(root: Path) -> Iterator[str]:
-    """Yield the path of each Delta table below a folder, relative to it.
+    """Yield the name of each written table below a folder.
 
     This is the one place that knows a folder from a bucket; a store on S3 lists its prefixes here instead.
     """
-    for name in (*TABLES, *_factor_folders(root)):
+    factors = (folder.relative_to(root).as_posix() for folder in root.glob(f"{FACTOR_PREFIX}*/*"))
+    for name in (*TABLES, *factors):
         if next((root / name / "_delta_log").glob("*.json"), None) is not None:
             yield name
 
 
-def _factor_folders(root: Path) -> Iterator[str]:
-    for folder in root.glob(f"{FACTOR_PREFIX}*/*"):
-        yield folder.relative_to(root).as_posix()
-
-
 def _require_usable(root: Path) -> None:
-    if "%" in str(root):
+    refused = sorted(set(str(root)) & set(_REFUSED))
+    if refused:
         raise StoreError(
-            f"The lake's folder {root} has a % in its name, which Delta cannot open; set `home` to another."
+            f"The lake's folder {root} has {' '.join(refused)} in its name, which the Delta library cannot open;"
+            " set `home` to another."
         )
     existing = next(path for path in (root, *root.parents) if path.exists())
     if not existing.is_dir():

@@ -100,13 +100,14 @@ class TestPartitions:
             inside = sessions[(sessions >= window.start.date()) & (sessions < window.end.date())]
             assert [str(day) for day in inside] == [key]
 
-    def test_months_back_hold_the_sessions_asked_for(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("code", ["XNYS", "XSHG", "XTKS"])
+    def test_months_back_hold_the_sessions_asked_for(self, tmp_path: Path, code: str) -> None:
         settings = small_settings(tmp_path)
         for sessions in (1, 19, 20, 21, 63, 252):
             for year in range(2000, 2025):
                 for month in range(1, 13):
                     first = date(year, month, 1)
-                    wanted = calendar.previous_session("XNYS", first, sessions)
+                    wanted = calendar.previous_session(code, first, sessions)
                     reached = first
                     for _ in range(partitions_back(settings, sessions)):
                         reached = (reached - timedelta(days=1)).replace(day=1)

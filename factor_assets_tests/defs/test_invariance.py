@@ -14,7 +14,7 @@ from factor_assets.defs.automation import add_tickers, stage_selections
 from factor_assets.defs.instance import open_instance
 from factor_assets.defs.partitions import dates
 from factor_assets.settings import Settings
-from factor_assets.storage.store import checksum
+from factor_assets.storage.rows import checksum
 from factor_assets.workspace import Workspace
 from factor_assets_tests.market import checksums, run, small_settings
 

@@ -53,5 +53,5 @@ _ELEMENTWISE: Mapping[str, Callable[..., "pd.DataFrame"]] = {
     "negate": lambda x: -x,
     "abs": lambda x: x.abs(),
     "log": lambda x: _finite(np.log(x.where(x > 0))),
-    "maximum": lambda x, y: np.maximum(x, y),
+    "maximum": np.maximum,
 }

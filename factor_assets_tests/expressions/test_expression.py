@@ -2,6 +2,7 @@
 
 import ast
 import pickle
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -107,10 +108,8 @@ class TestProperties:
         monkeypatch.setitem(tree.FIELDS, "close", "another adjustment")
         assert code_version(e) != version
         monkeypatch.undo()
-        object.__setattr__(tree.OPERATORS["mean"], "version", 2)
+        monkeypatch.setitem(tree.OPERATORS, "mean", replace(tree.OPERATORS["mean"], version=2))
         assert code_version(e) != version
-        object.__setattr__(tree.OPERATORS["mean"], "version", 1)
-        assert code_version(e) == version
 
     @given(random_expressions)
     @settings(max_examples=100, deadline=None)
@@ -155,20 +154,22 @@ class TestErrors:
                 Constant(bad)
 
     def test_truth_value(self):
-        with pytest.raises(ExpressionError, match="Use & | ~"):
+        with pytest.raises(ExpressionError, match=r"Use & \| ~"):
             bool(close > 1)
-        with pytest.raises(ExpressionError, match="instead of a < b < c"):
+        with pytest.raises(ExpressionError, match=r"instead of a < b < c"):
             1 < close < 2  # noqa: B015
 
     def test_limits(self):
         deep = close
+        for _ in range(99):
+            deep = -deep
         with pytest.raises(ExpressionError, match="nest 100 deep; this one nests 101 deep"):
-            for _ in range(200):
-                deep = -deep
+            _ = -deep
         wide = close
-        with pytest.raises(ExpressionError, match="may have 5000 parts"):
-            for _ in range(50):
-                wide = wide + wide
+        for _ in range(11):
+            wide = wide + wide
+        with pytest.raises(ExpressionError, match="may have 5000 parts; this one has 8191"):
+            _ = wide + wide
 
 
 class _OperandsAsConstants(ast.NodeTransformer):

@@ -220,7 +220,7 @@ class TestErrors:
             expressions.std(close, 1)
         with pytest.raises(ExpressionError, match="at most 10000 sessions"):
             expressions.sum(close, 10_001)
-        with pytest.raises(ExpressionError, match="whole number of sessions for n; got 2.5"):
+        with pytest.raises(ExpressionError, match=r"whole number of sessions for n; got 2\.5"):
             expressions.mean(close, 2.5)
         with pytest.raises(ExpressionError, match="min_periods between 1 and n = 5; got 6"):
             expressions.mean(close, 5, min_periods=6)

@@ -17,7 +17,9 @@ from factor_assets.panel.calendar import (
     next_session,
     previous_session,
     session_ordinal,
+    session_positions,
     sessions,
+    time_zone,
     weekday_holidays,
 )
 
@@ -92,6 +94,18 @@ class TestProperties:
         weekdays = {day + timedelta(days=i) for i in range(41) if (day + timedelta(days=i)).weekday() < 5}
         assert trading | holidays == weekdays
         assert not trading & holidays
+
+    @given(days=st.lists(st.dates(date(1900, 1, 1), date(2100, 1, 1)) | st.dates(date(2024, 1, 1), date(2024, 3, 1))))
+    def test_positions_are_those_of_a_search(self, days):
+        known = sessions("XNYS", date(2024, 1, 10), date(2024, 2, 20))
+        listed = known.tolist()
+        expected = [listed.index(d) if d in listed else -1 for d in days]
+        assert session_positions(np.array(days, dtype="datetime64[D]"), known).tolist() == expected
+        assert set(session_positions(np.array(days, dtype="datetime64[D]"), known[:0])) <= {-1}
+
+    def test_time_zones(self):
+        assert time_zone("XNYS") == "America/New_York"
+        assert time_zone("XTKS") == "Asia/Tokyo"
 
     def test_last_completed_session_turns_at_the_close(self):
         close = close_time("XNYS", date(2024, 7, 3))

@@ -191,6 +191,19 @@ class TestProperties:
         assert column(clean.corporate_actions, "dividend") == [0.5]
         assert column(clean.prices, "total_return_factor")[4] == (5.0 * 2 + 0.5) / 5.0
 
+    def test_an_event_after_a_ticker_ended_goes_to_no_other(self):
+        ended = {"ticker": "A", "date": date(2024, 1, 6), "close": 5.0, "split": 2.0}
+        # B's first row is next in order; its own weekend event comes to it, A's does not.
+        first = {"ticker": "B", "date": date(2024, 1, 7), "close": 5.0, "split": 3.0}
+        rows = [*series("A", [10.0]), *series("B", [None] * 4 + [5.0])[4:], ended, first]
+        clean = clean_prices(history(rows), sessions=SESSIONS)
+        assert clean.corporate_actions.select(["ticker", "split"]).to_pylist() == [{"ticker": "B", "split": 3.0}]
+
+    def test_a_weekend_of_copies_is_one_event(self):
+        rows = [{"ticker": "A", "date": date(2024, 1, d), "close": 5.0, "split": 2.0} for d in (6, 7)]
+        clean = clean_prices(history([*series("A", [10.0, 10.0, 10.0, 10.0, 5.0]), *rows]), sessions=SESSIONS)
+        assert column(clean.prices, "split_factor") == [1.0, 1.0, 1.0, 1.0, 2.0]
+
     def test_duplicates_are_told_apart(self):
         row = {"ticker": "A", "date": DAYS[0], "close": 10.0}
         later = FETCHED + timedelta(days=1)

@@ -1,3 +1,4 @@
+# ruff: noqa: DTZ001 - timestamps without a zone are what is tested
 """Cells to rows: dates in zones, numbers in text, and what is said about cells that cannot be read."""
 
 from datetime import UTC, date, datetime

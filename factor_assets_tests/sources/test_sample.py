@@ -11,9 +11,9 @@ import pytest
 from scipy import stats
 
 from factor_assets.columns import TABLES
-from factor_assets.errors import CalendarError
+from factor_assets.errors import CalendarError, SourceError
 from factor_assets.settings import Settings
-from factor_assets.sources.exchange import exchange_sessions, exchange_zone
+from factor_assets.sources.exchange import exchange_sessions
 from factor_assets.sources.price_source import OUTSIDE_RANGE, Delivery
 from factor_assets.sources.sample import LABEL, SECTORS, SampleMarket, SampleSource, simulate_market
 
@@ -56,6 +56,7 @@ def deliver(
 
 
 class TestAgainstThePlantedPremium:
+    @pytest.mark.slow
     def test_the_interval_covers_the_spread_at_its_rate_and_the_null_is_significant_at_its(self) -> None:
         covered = significant = 0
         spreads = []
@@ -214,13 +215,9 @@ class TestErrors:
         (delivery,) = deliver(SampleSource(settings(data={"end": "2017-12-29"})), "SYN001", start=date(2019, 1, 1))
         assert delivery.reason == "no session of its listing is in the date range"
 
-    def test_unknown_exchange(self) -> None:
-        with pytest.raises(
-            CalendarError, match=r"data.calendar is 'XNYZ', which is not an exchange; did you mean .*'XNYS'"
-        ):
-            SampleSource(settings(data={"calendar": "XNYZ"})).tickers()
-        with pytest.raises(CalendarError, match="'XNYZ'"):
-            exchange_zone("XNYZ")
+    def test_an_open_end(self) -> None:
+        with pytest.raises(SourceError, match=r"The sample market wants an end; set data.end."):
+            SampleSource(settings(data={"source": "yahoo"}))
 
     def test_a_range_without_sessions(self) -> None:
         weekend = settings(data={"start": "2017-01-07", "end": "2017-01-08"})

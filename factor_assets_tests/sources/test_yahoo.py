@@ -208,6 +208,9 @@ class TestProperties:
         assert delivery.rows["issue"][3].as_py() == "close: 'abc' is not a number"
         assert delivery.rows["close"][4].as_py() == close_of(SESSIONS[4])
         assert delivery.rows["issue"].null_count == 99
+        assert delivery.reason.split("; ")[1].startswith(
+            "cells of 1 of 100 rows could not be read, such as on 2024-01-05"
+        )
 
     def test_a_repeated_session_is_counted(self) -> None:
         yahoo = FakeYahoo()

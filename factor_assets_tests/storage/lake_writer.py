@@ -38,7 +38,8 @@ def main() -> None:
         for day in range(int(first), int(first) + int(n)):
             part = span(MONTH + timedelta(days=day), 1)
             rows = factor_rows(block(part.start, 1, TICKERS, value=float(day)))
-            store.write(FACTOR, part, rows, provenance=PROVENANCE)
+            version = store.write(FACTOR, part, rows, provenance=PROVENANCE)
+            assert (version.slice, version.n_rows) == (part, rows.num_rows), "the version of another writer"
         rows = factor_rows(block(MONTH, 1, TICKERS, value=float(first)))
         store.write(FACTOR, span(MONTH, 1), rows, provenance=PROVENANCE)
     else:
