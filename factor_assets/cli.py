@@ -27,7 +27,9 @@ console = Console()
 
 Names = Annotated[
     list[str] | None,
-    typer.Argument(help="Assets or groups, such as ret_12_1, momentum or prices; a + behind one adds what follows from it."),
+    typer.Argument(
+        help="Assets or groups, such as ret_12_1, momentum or prices; a + behind one adds what follows from it."
+    ),
 ]
 Start = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First date.")]
 End = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last date.")]
@@ -139,7 +141,9 @@ def report(*, open_page: Annotated[bool, typer.Option("--open", help="Open the p
     settings = load_settings()
     page = _page(settings)
     if not page.exists():
-        raise SettingsError(f"There is no page at {page} yet; run `factor-assets demo` or `factor-assets backfill` first.")
+        raise SettingsError(
+            f"There is no page at {page} yet; run `factor-assets demo` or `factor-assets backfill` first."
+        )
     _print_summary(settings)
     console.print(f"The page: {page}")
     if open_page:
@@ -285,7 +289,18 @@ def _print_summary(settings: Settings) -> None:
 
     rows = Workspace(settings).store.read("factor_summary").to_pylist()
     table = Table(title=f"Do factors explain returns? {_title(settings)}")
-    for name in ("type", "factor", "return p.a.", "Sharpe", "t(return)", "rank IC", "t(IC)", "avg beta", "avg t", "avg R2"):
+    for name in (
+        "type",
+        "factor",
+        "return p.a.",
+        "Sharpe",
+        "t(return)",
+        "rank IC",
+        "t(IC)",
+        "avg beta",
+        "avg t",
+        "avg R2",
+    ):
         table.add_column(name, justify="left" if name in ("type", "factor") else "right")
     names = (
         "annualized_return sharpe_ratio factor_return_tstat mean_rank_ic rank_ic_tstat avg_beta avg_tstat avg_rsquared"

@@ -132,9 +132,7 @@ def _follower(workspace: Workspace, jobs: Mapping[str, Job], stage: str, after: 
     return follower
 
 
-def _partition_tags(
-    workspace: Workspace, instance: dg.DagsterInstance, stage: str, session: str
-) -> Mapping[str, str]:
+def _partition_tags(workspace: Workspace, instance: dg.DagsterInstance, stage: str, session: str) -> Mapping[str, str]:
     if stage == "daily":
         key = partition_of(workspace.settings, date.fromisoformat(session))
         return {"dagster/partition": key}

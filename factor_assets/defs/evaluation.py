@@ -203,6 +203,8 @@ def _markdown(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         cells = [row[name] for name in shown]
         lines.append(
-            "| " + " | ".join("-" if c is None else f"{c:.3f}" if isinstance(c, float) else str(c) for c in cells) + " |"
+            "| "
+            + " | ".join("-" if c is None else f"{c:.3f}" if isinstance(c, float) else str(c) for c in cells)
+            + " |"
         )
     return "\n".join(lines)

@@ -90,7 +90,7 @@ def recorded_together(context: AssetExecutionContext) -> Iterator[None]:
     """Record the events that are logged inside in one transaction where the instance's storage can."""
     storage = context.instance.event_log_storage
     if isinstance(storage, BatchingSqliteEventLogStorage):
-        with storage.one_transaction(context.run_id):
+        with storage.one_transaction(context.run.run_id):
             yield
     else:
         yield

@@ -52,7 +52,11 @@ def _family(workspace: Workspace, family: str, factors: list[RegisteredFactor]) 
                     "unit": factor.factor.unit,
                     "lookback_sessions": factor.lookback,
                     "sign_as_published": factor.factor.sign,
-                    **({"doi": dg.MetadataValue.url(f"https://doi.org/{factor.factor.doi}")} if factor.factor.doi else {}),
+                    **(
+                        {"doi": dg.MetadataValue.url(f"https://doi.org/{factor.factor.doi}")}
+                        if factor.factor.doi
+                        else {}
+                    ),
                 },
                 group_name=family,
                 code_version=factor.code_version,
@@ -82,7 +86,9 @@ def _family(workspace: Workspace, family: str, factors: list[RegisteredFactor]) 
         start = len(panel.dates) - len(workspace.sessions(part))
         expressions = {factor.name: factor.expression for factor in wanted.values()}
         key_of = {factor.name: key for key, factor in wanted.items()}
-        for name, values in evaluate(expressions, panel, start=start):
+        # The panel begins where the data do, or `history` sessions earlier: either way nothing is missing before it.
+        for name, whole in evaluate(expressions, panel):
+            values = whole[start:]
             factor = wanted[key_of[name]]
             rows = panel.gather(values, start=start)
             rows = rows.append_column("source", pa.repeat(workspace.source.label, rows.num_rows))

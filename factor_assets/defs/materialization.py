@@ -85,7 +85,7 @@ def write(
         rows,
         provenance=Provenance(
             source=workspace.source.label,
-            run_id=context.run_id,
+            run_id=context.run.run_id,
             code_version=code_version,
             inputs={name: version.id for name, version in newest.items() if version is not None},
         ),

@@ -42,7 +42,7 @@ def price_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
 
 def _price_history(workspace: Workspace) -> dg.AssetsDefinition:
     settings = workspace.settings
-    code_version = version_of(settings.data, settings.sample, settings.files)
+    code_version = version_of(settings.data, code=f"1-{workspace.source.version()}")
 
     @dg.multi_asset(
         name="price_history",
@@ -138,6 +138,10 @@ def _delivery_check(
         dropped.update(delivery.dropped)
     failed = [d for d in outcomes if d.outcome == "failed"]
     summary = f"{counts['loaded']} loaded, {counts['unchanged']} unchanged, {counts['failed']} failed"
+    if failed:
+        summary += (
+            ": " + "; ".join(f"{d.ticker}: {d.reason}" for d in failed[:3]) + ("; ..." if len(failed) > 3 else "")
+        )
     context.log.info(f"price_history: {summary}")
     if failed and len(failed) == len(outcomes):
         raise SourceError(
@@ -183,7 +187,9 @@ def _universe(workspace: Workspace) -> dg.AssetsDefinition:
                 "every_member_has_prices", asset=UNIVERSE, description="Every member has prices in the source."
             ),
             dg.AssetCheckSpec(
-                "membership_is_dated", asset=UNIVERSE, description="Members are those of the date, not today's survivors."
+                "membership_is_dated",
+                asset=UNIVERSE,
+                description="Members are those of the date, not today's survivors.",
             ),
         ],
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -255,7 +261,12 @@ def _prices(workspace: Workspace) -> dg.AssetsDefinition:
         part = slice_of(context)
         # The adjustment factors of a date follow from every earlier row of the ticker, and from no later one.
         history = workspace.store.read("price_history", Slice(end=part.end))
-        clean = clean_prices(history, sessions=workspace.sessions(Slice(end=part.end)), part=part)
+        clean = clean_prices(
+            history,
+            sessions=workspace.sessions(Slice(end=part.end)),
+            part=part,
+            has_events=workspace.source.has_events,
+        )
         for key, rows in ((PRICES, clean.prices), (CORPORATE_ACTIONS, clean.corporate_actions)):
             if key in context.selected_asset_keys:
                 yield replace_slice(
@@ -267,7 +278,9 @@ def _prices(workspace: Workspace) -> dg.AssetsDefinition:
                     asset_key=key,
                     code_version=code_version,
                     inputs=("price_history",),
-                    metadata={"dropped": dict(clean.dropped), "treated": dict(clean.treated)} if key == PRICES else None,
+                    metadata={"dropped": dict(clean.dropped), "treated": dict(clean.treated)}
+                    if key == PRICES
+                    else None,
                 )
         if PRICES in context.selected_asset_keys:
             yield from finding_results(inspect(history, clean, part=part), PRICES)

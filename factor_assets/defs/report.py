@@ -27,10 +27,7 @@ def report_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
         kinds={"html"},
         deps=[
             SUMMARY,
-            *(
-                dg.AssetDep(key, partition_mapping=dg.AllPartitionMapping())
-                for key in (TIMESERIES, QUANTILES, DETAILS)
-            ),
+            *(dg.AssetDep(key, partition_mapping=dg.AllPartitionMapping()) for key in (TIMESERIES, QUANTILES, DETAILS)),
         ],
     )
     def tear_sheet_page(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:

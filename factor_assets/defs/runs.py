@@ -70,9 +70,7 @@ def resolve(definitions: dg.Definitions, names: Sequence[str]) -> set[dg.AssetKe
     chosen: set[dg.AssetKey] = set()
     for name in names:
         plain = name.removesuffix("+")
-        found = {
-            key for key in keys if plain in (key.to_user_string(), key.path[-1], graph.get(key).group_name)
-        }
+        found = {key for key in keys if plain in (key.to_user_string(), key.path[-1], graph.get(key).group_name)}
         if not found:
             choices = {key.path[-1] for key in keys} | {graph.get(key).group_name for key in keys}
             raise SettingsError(f"No asset or group is called {plain!r}; {did_you_mean(plain, choices)}")
@@ -171,7 +169,9 @@ def _run_stage(
     per_range = [max(1, len(part)) * len(keys) for part in ranges]
     total, done = sum(per_range), 0
     for part, size in zip(ranges, per_range, strict=True):
-        _execute(definitions, instance, account, keys, part, lambda n, base=done: progress(stage, base + n, total), size)
+        _execute(
+            definitions, instance, account, keys, part, lambda n, base=done: progress(stage, base + n, total), size
+        )
         done += size
         progress(stage, done, total)
     account.failed = total - account.made
@@ -212,7 +212,9 @@ def _execute(
         elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             check = event.asset_check_evaluation_data
             if not check.passed:
-                account.failed_checks[f"{check.asset_key.to_user_string()}: {check.check_name}"] = check.description or ""
+                account.failed_checks[f"{check.asset_key.to_user_string()}: {check.check_name}"] = (
+                    check.description or ""
+                )
         # Dagster writes one event that plans a partition and one that says it was made.
         advance(min(size, (seen["planned"] + seen["made"]) // 2))
 

@@ -98,6 +98,11 @@ class FilesSource:
         exchange = exchange_zone(settings.data.calendar)
         self._zones = Zones(exchange=exchange, naive=_zone(settings.files.timezone) or exchange)
 
+    @property
+    def has_events(self) -> bool:
+        """Whether any file has a column of dividends or of splits."""
+        return any({"dividend", "split"} & set(file.columns) for file in self._opened[0])
+
     def tickers(self) -> list[str]:
         """Return every ticker in the files, and the name of each file that cannot be read."""
         return list(self._survey.tickers)

@@ -64,6 +64,8 @@ class PriceSource(Protocol):
         Stored in column `source` of every row that is made from these prices; a synthetic source says so in it.
     synthetic
         Whether the prices are invented.
+    has_events
+        Whether dividends and splits are delivered. Where they are not, returns follow the adjusted close.
     batch_size
         Tickers that are committed together, so that a long load resumes where it stopped.
     """
@@ -73,6 +75,9 @@ class PriceSource(Protocol):
 
     @property
     def synthetic(self) -> bool: ...  # noqa: D102 - see Attributes
+
+    @property
+    def has_events(self) -> bool: ...  # noqa: D102 - see Attributes
 
     @property
     def batch_size(self) -> int: ...  # noqa: D102 - see Attributes

@@ -245,6 +245,7 @@ class SampleSource:
 
     label = LABEL
     synthetic = True
+    has_events = True
     batch_size = 1000
 
     def __init__(self, settings: Settings) -> None:
@@ -255,8 +256,9 @@ class SampleSource:
         self._opened: tuple[npt.NDArray[np.datetime64], SampleMarket] | None = None
 
     def tickers(self) -> list[str]:
-        """Return every ticker of the market."""
-        return list(self._market()[1].tickers)
+        """Return every ticker that is listed by the end."""
+        market = self._market()[1]
+        return [name for name, listed in zip(market.tickers, market.listed.any(axis=0), strict=True) if listed]
 
     def version(self) -> str:
         """Return the hash of this file and of the parameters."""

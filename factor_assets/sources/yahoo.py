@@ -48,6 +48,7 @@ class YahooSource:
 
     label = LABEL
     synthetic = False
+    has_events = True
 
     def __init__(
         self,

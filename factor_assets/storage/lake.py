@@ -178,7 +178,8 @@ class LakeStore:
             return self._made(table, metadata, None)
         require_same_source(table, _source(snapshot), provenance.source)
         parts = parts_of(declared, part)
-        stored = self._stored(declared, snapshot, parts)
+        frame = self._scan(declared, self._files(declared, snapshot, parts))
+        stored = self._collect(declared, frame, declared.column_names)
         mask = part.mask(stored)
         if (stored if mask is None else stored.filter(mask)).equals(rows):
             latest = newest_write(self._versions(table, snapshot), part)
@@ -242,12 +243,6 @@ class LakeStore:
                 if "denied" in str(error):
                     raise
                 return None
-
-    def _stored(self, declared: Table, snapshot: DeltaTable, parts: Parts) -> pa.Table:
-        """Every row of the parts, in stored form."""
-        return self._collect(
-            declared, self._scan(declared, self._files(declared, snapshot, parts)), declared.column_names
-        )
 
     def _rows(self, declared: Table, snapshot: DeltaTable, part: Slice, names: Sequence[str]) -> pa.Table:
         """Rows of the slice with the columns named, sorted by the key."""

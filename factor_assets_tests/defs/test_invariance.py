@@ -114,10 +114,14 @@ class TestProperties:
                 ("report", None),
             ):
                 job = dg.reconstructable(JOBS[stage])
-                tags = {} if span is None else {
-                    "dagster/asset_partition_range_start": span[0],
-                    "dagster/asset_partition_range_end": span[1],
-                }
+                tags = (
+                    {}
+                    if span is None
+                    else {
+                        "dagster/asset_partition_range_start": span[0],
+                        "dagster/asset_partition_range_end": span[1],
+                    }
+                )
                 with dg.execute_job(job, instance=instance, tags=tags) as result:
                     assert result.success, stage
         assert checksums(settings) == undisturbed
