@@ -15,7 +15,7 @@ from factor_assets.errors import UniverseError
 from factor_assets.panel import calendar
 from factor_assets.panel.calendar import Dates
 from factor_assets.panel.panel import Array, Panel
-from factor_assets.panel.universe import match_spelling, universe_tickers
+from factor_assets.panel.universe import MEMBERSHIPS, Membership, match_spelling, universe_tickers
 from factor_assets.settings import Settings
 from factor_assets.sources.price_source import PriceSource, open_source
 from factor_assets.storage.lake import LakeStore
@@ -117,14 +117,26 @@ class Workspace:
                 f"Universe {self.settings.universe_name!r} means every ticker of the source, but"
                 f" {self.source.label} has no list of its own. Set universe.name to an index, list or file."
             )
-        if named is None or held is None:
-            return sorted(held if named is None else named or ())
-        return match_spelling(named, held)
+        if named is None:
+            return sorted(held or ())
+        return sorted(named) if held is None else match_spelling(named, held)
 
-    def membership(self) -> str:
-        """How the stored universe knew its members; "" before it is made."""
-        found = self.store.read("universe", columns=["membership"])["membership"].unique().to_pylist()
-        return ", ".join(sorted(found))
+    def membership(self) -> Membership:
+        """How the stored universe knew its members.
+
+        Raises
+        ------
+        UniverseError
+            If the universe was not made, or parts of it were made with different settings.
+        """
+        kinds = self.store.read("universe", columns=["membership"])["membership"].unique().to_pylist()
+        for kind in MEMBERSHIPS:
+            if kinds == [kind]:
+                return kind
+        raise UniverseError(
+            f"The table universe holds members that were known in {len(kinds)} ways ({', '.join(kinds) or 'no rows'});"
+            " wanted one. Make the asset `universe` for all dates."
+        )
 
 
 def _day(value: np.datetime64) -> date:

@@ -1,17 +1,20 @@
 """A small sample market for tests of the whole graph, and how to run and compare it."""
 
+from collections.abc import Sequence
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import dagster as dg
 
 from factor_assets.defs.graph import build_definitions
 from factor_assets.defs.instance import open_instance
 from factor_assets.defs.runs import StageAccount, run_stages
 from factor_assets.settings import Settings
 from factor_assets.storage.rows import checksum
+from factor_assets.storage.slice import EVERYTHING, Slice
 from factor_assets.workspace import Workspace
-
-UNKEPT = ("price_history",)
 
 
 def small_settings(home: Path, **changes: Any) -> Settings:
@@ -25,13 +28,44 @@ def small_settings(home: Path, **changes: Any) -> Settings:
     return Settings.model_validate(sections)
 
 
-def run(settings: Settings, **options: Any) -> list[StageAccount]:
-    """Run the stages on the settings' own instance."""
-    with open_instance(settings) as instance:
-        return list(run_stages(build_definitions(settings), Workspace(settings), instance, **options))
+class Graph:
+    """The definitions of some settings, opened once and run often."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.workspace = Workspace(settings)
+
+    @cached_property
+    def definitions(self) -> dg.Definitions:
+        return build_definitions(self.settings)
+
+    @cached_property
+    def instance(self) -> dg.DagsterInstance:
+        return open_instance(self.settings)
+
+    def run(self, *names: str, **options: Any) -> list[StageAccount]:
+        """Run the stages; anything that fails is an error of the test."""
+        accounts = list(run_stages(self.definitions, self.workspace, self.instance, names=names, **options))
+        assert all(account.failed == 0 for account in accounts), [account.failures for account in accounts]
+        return accounts
+
+    def checksums(self, part: Slice = EVERYTHING) -> dict[str, str]:
+        """Return table -> checksum of its rows; of those with dates only the ones in the slice."""
+        store = self.workspace.store
+        found = {}
+        for name in store.tables():
+            has_dates = "date" in store.read(name, columns=None).column_names
+            found[name] = checksum(store.read(name, part if has_dates else EVERYTHING))
+        return found
+
+
+def run(settings: Settings, *, names: Sequence[str] = (), **options: Any) -> list[StageAccount]:
+    """Run the stages on the settings' own instance; accounts may hold failures."""
+    graph = Graph(settings)
+    with graph.instance as instance:
+        return list(run_stages(graph.definitions, graph.workspace, instance, names=names, **options))
 
 
 def checksums(settings: Settings) -> dict[str, str]:
     """Return table -> checksum of all its rows."""
-    store = Workspace(settings).store
-    return {name: checksum(store.read(name)) for name in store.tables()}
+    return Graph(settings).checksums()

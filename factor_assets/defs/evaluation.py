@@ -34,6 +34,8 @@ def _by_date(workspace: Workspace) -> dg.AssetsDefinition:
     reaches_back = earlier(settings, history)
     factors = sorted(all_factors().values(), key=lambda factor: (factor.family, factor.name))
 
+    upstreams = [*(factor_key(factor) for factor in factors), dg.AssetKey("prices"), dg.AssetKey("universe")]
+
     @dg.multi_asset(
         name="factor_returns",
         specs=[
@@ -46,10 +48,7 @@ def _by_date(workspace: Workspace) -> dg.AssetsDefinition:
                 kinds={"delta"},
                 skippable=True,
                 partitions_def=dates(settings),
-                deps=[
-                    dg.AssetDep(upstream, partition_mapping=reaches_back)
-                    for upstream in (*(factor_key(factor) for factor in factors), "prices", "universe")
-                ],
+                deps=[dg.AssetDep(upstream, partition_mapping=reaches_back) for upstream in upstreams],
             )
             for key in (TIMESERIES, QUANTILES)
         ],

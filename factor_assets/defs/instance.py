@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 
 import dagster as dg
 
@@ -11,6 +12,7 @@ from factor_assets.settings import Settings
 from factor_assets.storage.atomic import replace_file
 
 BATCH_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
+HOST_TAG, PROCESS_TAG = "factor_assets/host", "factor_assets/process"
 
 INSTANCE_SETTINGS = """\
 # Written once by factor-assets; yours to change.
@@ -32,7 +34,7 @@ event_log_storage:
 
 
 def open_instance(settings: Settings) -> dg.DagsterInstance:
-    """Open the instance, making its folder and settings on first use.
+    """Open the instance, making its folder and settings on first use, and end the runs whose process was killed.
 
     Raises
     ------
@@ -50,4 +52,34 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
         replace_file(file, text.encode())
     # Dagster reads it in every process of a run, so it must be in the environment that they inherit.
     os.environ.setdefault(BATCH_VARIABLE, str(BATCH_SIZE))
-    return dg.DagsterInstance.from_config(str(folder))
+    instance = dg.DagsterInstance.from_config(str(folder))
+    _end_dead_runs(instance)
+    return instance
+
+
+def process_tags() -> dict[str, str]:
+    """Tags by which a later process can tell whether the run's process still lives."""
+    return {HOST_TAG: socket.gethostname(), PROCESS_TAG: str(os.getpid())}
+
+
+def _end_dead_runs(instance: dg.DagsterInstance) -> None:
+    """Record the runs as failed that this host started and whose process is gone.
+
+    Dagster would show them as running for ever, and its daemon would count them among those allowed at once.
+    """
+    running = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED], tags={HOST_TAG: socket.gethostname()}
+    )
+    for run in instance.get_runs(running):
+        if not _is_alive(int(run.tags[PROCESS_TAG])):
+            instance.report_run_failed(run, f"The process {run.tags[PROCESS_TAG]} of this run was killed.")
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -8,8 +8,10 @@ from factor_assets.defs.evaluation import DETAILS, GROUP, QUANTILES, SUMMARY, TI
 from factor_assets.defs.materialization import picture
 from factor_assets.evaluation.pictures import cumulative_spread_png
 from factor_assets.evaluation.tear_sheet import TearSheetContext, tear_sheet
+from factor_assets.panel.prices import clean_prices
 from factor_assets.settings import version_of
 from factor_assets.storage.atomic import replace_file
+from factor_assets.storage.slice import EVERYTHING
 from factor_assets.workspace import Workspace
 
 TEAR_SHEET = dg.AssetKey("tear_sheet")
@@ -48,6 +50,7 @@ def report_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
                 membership=workspace.membership(),
                 first_date=workspace.first_session,
                 last_date=workspace.last_session,
+                notes=_notes(workspace),
                 table_versions={name: version.id for name, version in versions.items() if version is not None},
                 settings=evaluation.model_dump(),
             ),
@@ -64,3 +67,14 @@ def report_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
         )
 
     return [tear_sheet_page]
+
+
+def _notes(workspace: Workspace) -> list[str]:
+    """What was delivered and not used as it came."""
+    clean = clean_prices(
+        workspace.store.read("price_history"),
+        sessions=workspace.sessions(EVERYTHING),
+        has_events=workspace.source.has_events,
+    )
+    notes = [f"{n:,} delivered rows dropped: {reason.replace('_', ' ')}." for reason, n in clean.dropped.items() if n]
+    return notes + [f"{n:,} delivered rows changed: {why.replace('_', ' ')}." for why, n in clean.treated.items() if n]

@@ -1,11 +1,11 @@
 """Runs from the command line: the stages in order, through Dagster's own executor, with progress and an account.
 
 1. Resolve what was asked for to asset keys, and those to stages (`automation.STAGES`).
-2. Per stage, find the partitions of the dates asked for; with `missing_only`, those not yet made.
+2. Per stage, find the partitions of the dates asked for; with `missing_only`, those that are outdated.
 3. Execute one run for each unbroken range of partitions; a failed asset holds up only what needs it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from time import monotonic
@@ -14,6 +14,8 @@ from uuid import uuid4
 import dagster as dg
 
 from factor_assets.defs.automation import STAGES, add_tickers, range_tags, stage_selections
+from factor_assets.defs.instance import process_tags
+from factor_assets.defs.outdated import UNPARTITIONED, outdated
 from factor_assets.errors import SettingsError, did_you_mean
 from factor_assets.workspace import Workspace
 
@@ -21,6 +23,9 @@ Progress = Callable[[str, int, int], None]
 """Called with the stage, what is done and what there is to do, in asset partitions."""
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+_PLAN_SHARE = 0.1
+"""Part of a run's time that goes into recording its plan."""
 
 
 @dataclass(kw_only=True)
@@ -30,13 +35,15 @@ class StageAccount:
     Parameters
     ----------
     made, skipped, failed
-        Asset partitions made now, left because they were made before, and wanted but not made.
+        Asset partitions made now, left because they are current, and wanted but not made.
     made_of
         Asset -> partitions made now.
     without
         Assets of which nothing was made, though something was wanted.
     failures
         Asset or step -> error.
+    held_up
+        Assets that were not run, or gave nothing, because what they need failed.
     failed_checks
         "asset: check" -> what it found, of this run.
     """
@@ -49,6 +56,7 @@ class StageAccount:
     made_of: dict[dg.AssetKey, int] = field(default_factory=dict)
     without: set[dg.AssetKey] = field(default_factory=set)
     failures: dict[str, str] = field(default_factory=dict)
+    held_up: set[dg.AssetKey] = field(default_factory=set)
     failed_checks: dict[str, str] = field(default_factory=dict)
 
 
@@ -100,7 +108,7 @@ def run_stages(
     start, end
         First and last date, both inclusive; by default all.
     missing_only
-        Leave partitions that have been made before.
+        Leave partitions that are current, as `outdated` knows them.
 
     Raises
     ------
@@ -112,72 +120,62 @@ def run_stages(
     stages = stage_selections(assets)
     if dg.AssetKey("price_history") in chosen or any(key in chosen for key in stages["details"]):
         add_tickers(instance, workspace)
+    graph = definitions.resolve_asset_graph()
     held_up: set[dg.AssetKey] = set()
+    made_now: set[dg.AssetKey] = set()
     for stage in STAGES:
-        keys = [key for key in stages[stage] if key in chosen and key not in held_up]
-        waiting = [key for key in stages[stage] if key in chosen and key in held_up]
+        keys = [key for key in stages[stage] if key in chosen]
         if not keys:
-            if waiting:
-                yield _held_up(stage, waiting)
             continue
-        account = _run_stage(
-            definitions,
-            instance,
-            stage,
-            keys,
-            partitions=_partitions(definitions, workspace, instance, keys[0], start=start, end=end),
-            missing_only=missing_only,
-            progress=progress,
-        )
-        if waiting:
-            account.failed += len(waiting)
-            account.failures |= _held_up(stage, waiting).failures
-        if account.without:
-            graph = definitions.resolve_asset_graph()
-            held_up |= set(dg.AssetSelection.assets(*account.without).downstream().resolve(graph))
+        partitions = _partitions(definitions, workspace, instance, keys[0], start=start, end=end)
+        if missing_only:
+            needed = outdated(definitions, instance, keys, partitions, made_now=made_now)
+        else:
+            needed = dict.fromkeys(keys, partitions)
+        account = StageAccount(stage=stage, skipped=sum(len(partitions) - len(names) for names in needed.values()))
+        began = monotonic()
+        _run_stage(definitions, instance, account, needed, partitions, held_up=held_up, progress=progress)
+        account.seconds = monotonic() - began
+        made_now |= account.made_of.keys()
         yield account
-
-
-def _held_up(stage: str, keys: Sequence[dg.AssetKey]) -> StageAccount:
-    """Account of assets that are not run because nothing was made of what they need."""
-    failures = {key.to_user_string(): "not run, because what it needs failed" for key in keys}
-    return StageAccount(stage=stage, failed=len(keys), without=set(keys), failures=failures)
 
 
 def _run_stage(
     definitions: dg.Definitions,
     instance: dg.DagsterInstance,
-    stage: str,
-    keys: list[dg.AssetKey],
+    account: StageAccount,
+    needed: Mapping[dg.AssetKey, Sequence[str]],
+    partitions: Sequence[str],
     *,
-    partitions: list[str] | None,
-    missing_only: bool,
+    held_up: set[dg.AssetKey],
     progress: Progress,
-) -> StageAccount:
-    account = StageAccount(stage=stage)
-    began = monotonic()
-    ranges: list[list[str]] = [partitions or []]
-    if missing_only:
-        made = [_made(instance, key) for key in keys]
-        if partitions is None:
-            account.skipped = sum(bool(m) for m in made)
-            ranges = [[]] if account.skipped < len(keys) else []
-        else:
-            absent = [p for p in partitions if not all(p in m for m in made)]
-            account.skipped = (len(partitions) - len(absent)) * len(keys)
-            ranges = _unbroken(absent, partitions)
-    per_range = [max(1, len(part)) * len(keys) for part in ranges]
-    total, done = sum(per_range), 0
-    for part, size in zip(ranges, per_range, strict=True):
-        _execute(
-            definitions, instance, account, keys, part, lambda n, base=done: progress(stage, base + n, total), size
-        )
-        done += size
-        progress(stage, done, total)
+) -> None:
+    """Run what is needed; what is held up, and what this stage holds up in turn, is left and added to `held_up`."""
+    graph = definitions.resolve_asset_graph()
+    wanted = {key: tuple(names) for key, names in needed.items() if names}
+    total, done = sum(len(names) for names in wanted.values()), 0
+    # Whatever is downstream needs at least the partitions of what is upstream, so fewer partitions come first.
+    for names in sorted(set(wanted.values()), key=len):
+        keys = [key for key, its in wanted.items() if its == names and key not in held_up]
+        for part in _unbroken(names, partitions) if keys else []:
+            size = len(part) * len(keys)
+            _execute(
+                definitions,
+                instance,
+                account,
+                keys,
+                part,
+                lambda share, base=done, size=size: progress(account.stage, base + int(share * size), total),
+            )
+            done += size
+            progress(account.stage, done, total)
+        failed = {key for key in keys if not account.made_of.get(key)}
+        if failed:
+            held_up |= set(dg.AssetSelection.assets(*failed).downstream().resolve(graph))
     account.failed = total - account.made
-    account.without = {key for key in keys if total and not account.made_of.get(key)}
-    account.seconds = monotonic() - began
-    return account
+    account.without = {key for key in wanted if not account.made_of.get(key)}
+    ours = {key for key in account.without if not graph.get(key).parent_keys & held_up}
+    account.held_up = account.without - ours
 
 
 def _execute(
@@ -186,12 +184,12 @@ def _execute(
     account: StageAccount,
     keys: list[dg.AssetKey],
     part: list[str],
-    advance: Callable[[int], None],
-    size: int,
+    advance: Callable[[float], None],
 ) -> None:
-    """Execute one run and read its account from its events."""
+    """Execute one run and read its account from its events; `advance` hears what share of it is done."""
     run_id = str(uuid4())
     seen = {"planned": 0, "made": 0}
+    size = len(part) * len(keys)
 
     def listen(entry: dg.EventLogEntry) -> None:
         event = entry.dagster_event
@@ -215,15 +213,17 @@ def _execute(
                 account.failed_checks[f"{check.asset_key.to_user_string()}: {check.check_name}"] = (
                     check.description or ""
                 )
+        else:
+            return
         # Dagster writes one event that plans a partition and one that says it was made.
-        advance(min(size, (seen["planned"] + seen["made"]) // 2))
+        advance(min(1.0, (_PLAN_SHARE * seen["planned"] + (1 - _PLAN_SHARE) * seen["made"]) / size))
 
     instance.add_event_listener(run_id, listen)
     definitions.resolve_job_def(account.stage).execute_in_process(
         instance=instance,
         run_id=run_id,
         asset_selection=keys,
-        tags=range_tags(part[0], part[-1]) if part else None,
+        tags={**process_tags(), **(range_tags(part[0], part[-1]) if part else {})},
         run_config=_QUIET,
         raise_on_error=False,
     )
@@ -237,11 +237,11 @@ def _partitions(
     *,
     start: date | None,
     end: date | None,
-) -> list[str] | None:
-    """Return the partitions of the dates, in order; None for an unpartitioned asset."""
+) -> list[str]:
+    """Return the partitions of the dates, in order; `UNPARTITIONED` for an unpartitioned asset."""
     definition = definitions.resolve_asset_graph().get(key).partitions_def
     if definition is None:
-        return None
+        return [UNPARTITIONED]
     every = list(definition.get_partition_keys(dynamic_partitions_store=instance))
     if not isinstance(definition, dg.TimeWindowPartitionsDefinition):
         return every
@@ -257,13 +257,6 @@ def _partitions(
             f" {workspace.settings.end or 'the last session'}. Change the dates, or data.start and data.end."
         )
     return wanted
-
-
-def _made(instance: dg.DagsterInstance, key: dg.AssetKey) -> set[str]:
-    """Partitions that were made; for an unpartitioned asset something that is true when it was."""
-    if instance.get_latest_materialization_event(key) is None:
-        return set()
-    return set(instance.get_materialized_partitions(key)) or {""}
 
 
 def _unbroken(chosen: Sequence[str], every: Sequence[str]) -> list[list[str]]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import dagster as dg
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 _CODE_VERSION = "dagster/code_version"
 
@@ -60,7 +61,7 @@ def asset_statuses(definitions: dg.Definitions, instance: dg.DagsterInstance) ->
     return statuses
 
 
-def _failed_checks(graph: dg.AssetGraph, instance: dg.DagsterInstance, key: dg.AssetKey) -> tuple[str, ...]:
+def _failed_checks(graph: AssetGraph, instance: dg.DagsterInstance, key: dg.AssetKey) -> tuple[str, ...]:
     failed = []
     for check in sorted(graph.get_check_keys_for_assets({key})):
         record = instance.get_latest_asset_check_evaluation_record(check)

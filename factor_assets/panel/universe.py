@@ -22,6 +22,7 @@ from factor_assets.settings import Settings
 from factor_assets.sources.price_source import PriceSource
 
 Membership = Literal["dated", "today_only", "as_delivered"]
+MEMBERSHIPS: tuple[Membership, ...] = ("dated", "today_only", "as_delivered")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -258,7 +258,7 @@ class SampleSource:
     def tickers(self) -> list[str]:
         """Return every ticker that is listed by the end."""
         market = self._market()[1]
-        return [name for name, listed in zip(market.tickers, market.listed.any(axis=0), strict=True) if listed]
+        return [market.tickers[i] for i in np.flatnonzero(market.listed.any(axis=0))]
 
     def version(self) -> str:
         """Return the hash of this file and of the parameters."""

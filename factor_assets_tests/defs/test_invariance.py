@@ -1,7 +1,8 @@
 """The same dates made in any way give the same bits: one range, partition by partition, any order, grain, executor."""
 
 import random
-from datetime import date
+from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,146 +10,185 @@ import dagster as dg
 import pyarrow.compute as pc
 import pytest
 
-from factor_assets.defs.graph import build_definitions
-from factor_assets.defs.automation import add_tickers, stage_selections
-from factor_assets.defs.instance import open_instance
+from factor_assets.defs.automation import RANGE_END, RANGE_START, add_tickers, stage_selections
 from factor_assets.defs.partitions import dates
-from factor_assets.settings import Settings
 from factor_assets.storage.rows import checksum
-from factor_assets.workspace import Workspace
-from factor_assets_tests.market import checksums, run, small_settings
+from factor_assets.storage.slice import Slice
+from factor_assets_tests.market import Graph, small_settings
+
+# More than 252 sessions, so that every lookback is filled before the last months.
+SPAN: dict[str, Any] = {"source": "sample", "start": date(2022, 1, 3), "end": date(2023, 4, 28)}
+LAST_MONTH = date(2023, 4, 1)
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    settings = small_settings(tmp_path_factory.mktemp("once"))
-    accounts = run(settings)
-    assert [account.failed for account in accounts] == [0, 0, 0, 0], [account.failures for account in accounts]
-    return checksums(settings)
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
+    graph = Graph(small_settings(tmp_path_factory.mktemp("once"), data=SPAN))
+    graph.run()
+    yield graph
+    graph.instance.dispose()
+
+
+def daily_names(graph: Graph) -> tuple[list[str], list[str], list[str]]:
+    """Assets by date in the order in which they need each other: prices, factors, evidence."""
+    assets = [a for a in graph.definitions.assets or [] if isinstance(a, dg.AssetsDefinition)]
+    names = [key.to_user_string() for key in stage_selections(assets)["daily"]]
+    first, last = ["universe", "prices", "corporate_actions"], ["factor_timeseries", "factor_quantiles"]
+    factors = [name for name in names if name not in (*first, *last)]
+    assert len(factors) >= 12
+    return first, factors, last
 
 
 class TestAgainstOneRange:
-    def test_every_table_has_rows(self, undisturbed: dict[str, str]) -> None:
-        assert len(undisturbed) >= 20
+    def test_every_factor_has_values(self, undisturbed: Graph) -> None:
+        store = undisturbed.workspace.store
+        assert len(store.tables()) >= 20
+        for name in store.tables():
+            rows = store.read(name)
+            assert rows.num_rows > 0, name
+            if name.startswith("factors/"):
+                assert rows["value"].null_count < rows.num_rows, name
 
-    def test_twice(self, undisturbed: dict[str, str], tmp_path: Path) -> None:
-        settings = small_settings(tmp_path)
-        run(settings)
-        store = Workspace(settings).store
-        before = {name: store.versions(name) for name in store.tables()}
-        run(settings)
-        assert checksums(settings) == undisturbed
-        # The same rows again make no new version, so nothing downstream looks stale.
-        assert {name: store.versions(name) for name in store.tables()} == before
+    def test_twice_makes_no_new_version(self, undisturbed: Graph) -> None:
+        store = undisturbed.workspace.store
+        before, versions = undisturbed.checksums(), {name: store.versions(name) for name in store.tables()}
+        undisturbed.run()
+        assert undisturbed.checksums() == before
+        # So nothing downstream looks stale.
+        assert {name: store.versions(name) for name in store.tables()} == versions
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("grain", ["month", "day"])
-    @pytest.mark.slow
-    def test_partition_by_partition_in_random_order(
-        self, undisturbed: dict[str, str], tmp_path: Path, grain: str
-    ) -> None:
-        span: dict[str, Any] = {"source": "sample", "start": date(2023, 1, 3), "end": date(2023, 4, 28)}
-        settings = small_settings(tmp_path, data=span, partitions={"grain": grain})
-        run(settings, names=["price_history"])
+    def test_partition_by_partition_in_random_order(self, undisturbed: Graph, tmp_path: Path, grain: str) -> None:
+        graph = Graph(small_settings(tmp_path, data=SPAN, partitions={"grain": grain}))
+        graph.run("price_history")
+        definition = dates(graph.settings)
+        keys = list(definition.get_partition_keys())
+        days = [definition.time_window_for_partition_key(key).start.date() for key in keys]
+        days = [max(day, graph.settings.start) for day in days]
+        alone = days if grain == "month" else [day for day in days if day >= LAST_MONTH]
         order = random.Random(5)
-        one_by_one(settings, ["prices", "corporate_actions", "universe"], order)
-        workspace = Workspace(settings)
-        keys = stage_selections(
-            [a for a in build_definitions(settings).assets or [] if isinstance(a, dg.AssetsDefinition)]
-        )["daily"]
-        factors = [key.path[-1] for key in keys if key.path[0] == "factors"]
-        one_by_one(settings, factors, order)
-        one_by_one(settings, ["factor_timeseries", "factor_quantiles"], order)
-        run(settings, names=["factor_details"])
-        run(settings, names=["factor_summary", "tear_sheet"])
-        assert checksums(settings) == undisturbed
-        assert workspace.tear_sheet_path.exists()
-
-
-def one_by_one(settings: Settings, names: list[str], order: random.Random) -> None:
-    """Make the assets one date partition at a time, in random order."""
-    definition = dates(settings)
-    keys = list(definition.get_partition_keys())
-    order.shuffle(keys)
-    for key in keys:
-        day = definition.time_window_for_partition_key(key).start.date()
-        accounts = run(settings, names=names, start=max(day, settings.start), end=max(day, settings.start))
-        assert all(account.failed == 0 for account in accounts)
-
-
-class TestProperties:
-    def test_truncating_the_source_leaves_everything_before_it(self, tmp_path: Path) -> None:
-        whole = small_settings(tmp_path / "whole")
-        cut = small_settings(
-            tmp_path / "cut", data={"source": "sample", "start": date(2023, 1, 3), "end": date(2023, 3, 15)}
-        )
-        run(whole)
-        run(cut)
-        full, short = Workspace(whole).store, Workspace(cut).store
-        for name in short.tables():
-            rows = short.read(name)
-            if "date" not in rows.column_names:
-                continue
-            before = full.read(name)
-            before = before.filter(pc.less_equal(before["date"], date(2023, 3, 15)))
-            assert checksum(rows) == checksum(before), name
+        for names in daily_names(graph):
+            if grain == "day":
+                graph.run(*names, end=LAST_MONTH - timedelta(days=1))
+            order.shuffle(alone)
+            for day in alone:
+                graph.run(*names, start=day, end=day)
+        graph.run("factor_details")
+        graph.run("factor_summary", "tear_sheet")
+        assert graph.checksums() == undisturbed.checksums()
+        pages = [g.workspace.tear_sheet_path.read_text(encoding="utf-8") for g in (graph, undisturbed)]
+        assert len(pages[0]) > 1_000_000
+        graph.instance.dispose()
 
     @pytest.mark.slow
-    def test_the_multiprocess_executor_gives_the_same(
-        self, undisturbed: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    def test_by_the_multiprocess_executor(
+        self, undisturbed: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        settings = small_settings(tmp_path, run={"executor": "multiprocess"})
+        graph = Graph(small_settings(tmp_path, data=SPAN, run={"executor": "multiprocess"}))
+        # The steps' processes load the definitions anew, from the environment.
         for name, value in {
-            "HOME": str(settings.home),
-            "DATA__START": "2023-01-03",
-            "DATA__END": "2023-04-28",
+            "HOME": str(tmp_path),
+            "DATA__START": str(SPAN["start"]),
+            "DATA__END": str(SPAN["end"]),
             "SAMPLE__TICKERS": "12",
             "RUN__EXECUTOR": "multiprocess",
         }.items():
             monkeypatch.setenv(f"FACTOR_ASSETS_{name}", value)
-        with open_instance(settings) as instance:
-            tickers = add_tickers(instance, Workspace(settings))
-            for stage, span in (
-                ("load_prices", (tickers[0], tickers[-1])),
-                ("daily", ("2023-01", "2023-04")),
-                ("details", (tickers[0], tickers[-1])),
-                ("report", None),
-            ):
-                job = dg.reconstructable(JOBS[stage])
-                tags = (
-                    {}
-                    if span is None
-                    else {
-                        "dagster/asset_partition_range_start": span[0],
-                        "dagster/asset_partition_range_end": span[1],
-                    }
-                )
-                with dg.execute_job(job, instance=instance, tags=tags) as result:
-                    assert result.success, stage
-        assert checksums(settings) == undisturbed
+        tickers = add_tickers(graph.instance, graph.workspace)
+        months = dates(graph.settings).get_partition_keys()
+        by_ticker = {RANGE_START: tickers[0], RANGE_END: tickers[-1]}
+        for job, tags in (
+            (load_prices_job, by_ticker),
+            (daily_job, {RANGE_START: months[0], RANGE_END: months[-1]}),
+            (details_job, by_ticker),
+            (report_job, {}),
+        ):
+            with dg.execute_job(dg.reconstructable(job), instance=graph.instance, tags=tags) as result:
+                assert result.success, job
+        assert graph.checksums() == undisturbed.checksums()
+        graph.instance.dispose()
 
 
-def _load_prices() -> Any:
+class TestProperties:
+    @pytest.mark.slow
+    def test_truncating_the_source_leaves_everything_before_it(self, undisturbed: Graph, tmp_path: Path) -> None:
+        cut = date(2023, 3, 15)
+        graph = Graph(small_settings(tmp_path, data={**SPAN, "end": cut}))
+        graph.run()
+        before = Slice(end=cut + timedelta(days=1))
+        whole, short = undisturbed.workspace.store, graph.workspace.store
+        with_dates = [name for name in short.tables() if "date" in short.read(name).column_names]
+        assert len(with_dates) >= 18
+        for name in with_dates:
+            assert checksum(short.read(name)) == checksum(whole.read(name, before)), name
+        graph.instance.dispose()
+
+    @pytest.mark.slow
+    def test_a_later_split_and_dividend_change_nothing_before_them(self, tmp_path: Path) -> None:
+        rows = ["ticker,date,open,high,low,close,volume,dividend,split"]
+        plain = Graph(small_settings(tmp_path / "plain", **files_of(tmp_path / "plain.csv", rows, event=False)))
+        event = Graph(small_settings(tmp_path / "event", **files_of(tmp_path / "event.csv", rows, event=True)))
+        plain.run()
+        event.run()
+        before = Slice(end=EVENT_DAY)
+        for name in plain.workspace.store.tables():
+            was, now = (g.workspace.store.read(name) for g in (plain, event))
+            if name == "price_history" or "date" not in was.column_names:
+                continue
+            inside = [rows.filter(pc.less(rows["date"], before.end)) for rows in (was, now)]
+            assert checksum(inside[0]) == checksum(inside[1]), name
+        assert checksum(plain.workspace.store.read("prices")) != checksum(event.workspace.store.read("prices"))
+        for graph in (plain, event):
+            graph.instance.dispose()
+
+
+EVENT_DAY = date(2023, 4, 3)
+
+
+def files_of(path: Path, header: list[str], *, event: bool) -> dict[str, Any]:
+    """Write a price file of five tickers, with or without a split and a dividend on the event day."""
+    from factor_assets.panel.calendar import sessions
+
+    lines = list(header)
+    for number, ticker in enumerate("ABCDE"):
+        draws = random.Random(number)
+        close = 50.0 + number
+        for day in sessions("XNYS", date(2022, 3, 1), date(2023, 4, 28)).tolist():
+            close = round(close * (1 + draws.gauss(0, 0.01)), 4)
+            on_event = event and day >= EVENT_DAY and ticker == "B"
+            price = close / 2 if on_event else close
+            split = 2 if on_event and day == EVENT_DAY else 1
+            dividend = 0.5 if event and day == EVENT_DAY and ticker == "C" else 0
+            lines.append(f"{ticker},{day},{price},{price * 1.01},{price * 0.99},{price},1000,{dividend},{split}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return {
+        "data": {"source": "files", "start": date(2022, 3, 1), "end": date(2023, 4, 28)},
+        "files": {"path": str(path)},
+        "universe": {"name": "all"},
+    }
+
+
+def load_prices_job() -> Any:
     from factor_assets.definitions import defs
 
     return defs.resolve_job_def("load_prices")
 
 
-def _daily() -> Any:
+def daily_job() -> Any:
     from factor_assets.definitions import defs
 
     return defs.resolve_job_def("daily")
 
 
-def _details() -> Any:
+def details_job() -> Any:
     from factor_assets.definitions import defs
 
     return defs.resolve_job_def("details")
 
 
-def _report() -> Any:
+def report_job() -> Any:
     from factor_assets.definitions import defs
 
     return defs.resolve_job_def("report")
-
-
-JOBS = {"load_prices": _load_prices, "daily": _daily, "details": _details, "report": _report}
