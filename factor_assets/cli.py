@@ -1,21 +1,27 @@
-"""The command line `factor-assets`: thin; every command calls one function of the layers below and prints the answer."""
+"""The command line `factor-assets`: thin; a command calls one function of the layers below and prints the answer."""
 
+import os
 import sys
 import webbrowser
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
 from factor_assets.errors import FactorAssetsError, SettingsError
 from factor_assets.settings import Settings, load_settings
+from factor_assets.terminal import (
+    console,
+    notes,
+    plain_table,
+    print_accounts,
+    print_result,
+    print_rows,
+    progress_bars,
+    say,
+)
 
 app = typer.Typer(
     help="Equity factors as partitioned Dagster assets: prices in, evidence out.",
@@ -23,7 +29,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-console = Console()
 
 Names = Annotated[
     list[str] | None,
@@ -40,7 +45,7 @@ def main() -> None:
     try:
         app()
     except FactorAssetsError as error:
-        Console(stderr=True).print(Text(str(error), style="red"))
+        say(str(error), style="red", to=notes)
         sys.exit(1)
 
 
@@ -53,12 +58,15 @@ def demo() -> None:
             f"demo is for the sample market, but data.source is {settings.data.source!r}."
             " Run `factor-assets backfill`, or unset data.source."
         )
-    console.print("[bold yellow]The sample market is synthetic: it shows how the platform works, not what markets do.")
-    failed = _run(settings, names=(), start=None, end=None, missing_only=False)
-    _print_summary(settings)
-    console.print(f"The page: {_page(settings)}\nOpen it with `factor-assets report --open`; the graph with `make ui`.")
-    if failed:
+    say("The sample market is synthetic: it shows how the platform works, not what markets do.", style="yellow")
+    if _run(settings, names=(), start=None, end=None, missing_only=False):
         raise typer.Exit(1)
+    _print_result(settings)
+    say(
+        "The sample market plants a premium on close_location and none on any other factor, so close_location should"
+        " stand out and open_location should not."
+    )
+    say("Open the page with `factor-assets report --open`, the graph with `make ui`.")
 
 
 @app.command()
@@ -80,7 +88,7 @@ def backfill(
     *,
     start: Start = None,
     end: End = None,
-    missing: Annotated[bool, typer.Option("--missing", help="Leave partitions that have been made before.")] = False,
+    missing: Annotated[bool, typer.Option("--missing", help="Leave what is made by today's code.")] = False,
 ) -> None:
     """Make assets for a range of dates, by default all of them."""
     settings = load_settings()
@@ -101,17 +109,20 @@ def status() -> None:
     from factor_assets.defs.status import asset_statuses
 
     settings = load_settings()
-    table = Table("asset", "group", "partitions", "last made (UTC)", "code", "failed checks", title=_title(settings))
+    table = plain_table()
+    for name in ("group", "asset", "made", "older code", "last made (UTC)", "failed checks"):
+        table.add_column(name, justify="right" if name in {"made", "older code"} else "left", overflow="fold")
+    console.print(_title(settings), style="italic")
     with open_instance(settings) as instance:
         for row in asset_statuses(_definitions(settings), instance):
-            done = "green" if row.made == row.wanted else "yellow" if row.made else "red"
+            done = "green" if row.made == row.wanted else "yellow" if row.made or row.old else "red"
             table.add_row(
-                row.key,
                 row.group,
+                row.key.rpartition("/")[2],
                 f"[{done}]{row.made} of {row.wanted}[/]",
+                str(row.old or ""),
                 f"{row.last_made:%Y-%m-%d %H:%M}" if row.last_made else "never",
-                {None: "-", True: "current", False: "[yellow]changed[/]"}[row.current],
-                ", ".join(row.failed_checks),
+                Text(", ".join(row.failed_checks), style="yellow"),
             )
     console.print(table)
 
@@ -121,17 +132,15 @@ def factors() -> None:
     """List the factors: formula, lookback, source in the literature."""
     from factor_assets.factors.registry import all_factors
 
-    table = Table("family", "factor", "formula", "lookback", "sign", "unit", "source")
+    table = plain_table()
+    for name, side in (("family", "left"), ("factor", "left"), ("sessions\nback", "right"), ("sign", "right")):
+        table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
+    table.add_column("formula, unit and source", overflow="fold", ratio=1)
     for factor in sorted(all_factors().values(), key=lambda f: (f.family, f.name)):
-        table.add_row(
-            factor.family,
-            factor.name,
-            Text(str(factor.expression)),
-            str(factor.lookback),
-            {1: "+", -1: "-", 0: ""}[factor.factor.sign],
-            factor.factor.unit,
-            Text(factor.factor.cite),
-        )
+        told = Text(str(factor.expression))
+        told.append("\n" + "; ".join(filter(None, (factor.factor.unit, factor.factor.cite))), style="dim")
+        sign = {1: "+", -1: "-", 0: ""}[factor.factor.sign]
+        table.add_row(factor.family, factor.name, str(factor.lookback), sign, told)
     console.print(table)
 
 
@@ -144,68 +153,93 @@ def report(*, open_page: Annotated[bool, typer.Option("--open", help="Open the p
         raise SettingsError(
             f"There is no page at {page} yet; run `factor-assets demo` or `factor-assets backfill` first."
         )
-    _print_summary(settings)
-    console.print(f"The page: {page}")
+    _print_result(settings)
     if open_page:
         webbrowser.open(page.as_uri())
 
 
 @app.command()
 def sql(
-    query: Annotated[str, typer.Argument(help="A SELECT over the tables; `SHOW ALL TABLES` lists them.")],
+    statement: Annotated[str, typer.Argument(help="A SELECT over the tables; by default they are listed.")] = "",
     *,
-    limit: Annotated[int, typer.Option(help="Rows to print.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Rows to print.")] = 50,
     csv: Annotated[Path | None, typer.Option(help="Write the whole result to this file instead.")] = None,
 ) -> None:
-    """Query the lake with DuckDB."""
-    from factor_assets.storage.query import connect, run_query
+    """Query the lake with DuckDB; without a statement, list the tables."""
+    from factor_assets.storage.lake import LakeStore
+    from factor_assets.storage.query import query
     from factor_assets.workspace import Workspace
 
-    with connect(Workspace(load_settings()).store) as connection:
-        rows = run_query(connection, query)
+    workspace = Workspace(load_settings())
+    rows = query(LakeStore(workspace.settings.lake_path), statement or _LIST_TABLES)
     if csv is not None:
-        import pyarrow.csv
+        _write_csv(rows, csv)
+    else:
+        print_rows(rows.slice(0, limit).to_pylist(), rows.column_names)
+        if rows.num_rows > limit:
+            notes.print(f"{limit} of {rows.num_rows} rows; --limit shows more, --csv writes all.")
+    if workspace.source.synthetic:
+        notes.print(f"Source: {workspace.source.label}; no row is of a real market.", style="yellow")
 
-        pyarrow.csv.write_csv(rows, csv)
-        console.print(f"{rows.num_rows} rows written to {csv}")
-        return
-    table = Table(*rows.column_names)
-    for row in rows.slice(0, limit).to_pylist():
-        table.add_row(*(_shown(value) for value in row.values()))
-    console.print(table)
-    if rows.num_rows > limit:
-        console.print(f"{limit} of {rows.num_rows} rows; --limit shows more, --csv writes all")
+
+_LIST_TABLES = """
+    SELECT CASE table_schema WHEN 'main' THEN '' ELSE table_schema || '.' END || table_name AS "table",
+           string_agg(column_name, ', ' ORDER BY ordinal_position) AS columns
+    FROM information_schema.columns WHERE table_name NOT LIKE 'scan\\_%' ESCAPE '\\' GROUP BY ALL ORDER BY 1
+"""
+
+
+def _write_csv(rows: Any, file: Path) -> None:
+    import pyarrow.csv
+
+    try:
+        pyarrow.csv.write_csv(rows, file)
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be written: {error}. Choose another file.") from error
+    say(f"{rows.num_rows} rows written to {file}", to=notes)
 
 
 @app.command()
 def doctor() -> None:
     """Check the settings, the folders and the source, and print what to do about what is wrong."""
+    from factor_assets.defs.status import examine_instance
     from factor_assets.doctor import examine
 
     settings = load_settings()
-    table = Table("check", "found", "what to do", title=_title(settings))
-    findings = examine(settings)
+    table = plain_table()
+    table.add_column("")
+    table.add_column("check", no_wrap=True)
+    table.add_column("found, and what to do", overflow="fold", ratio=1)
+    findings = [*examine(settings), *examine_instance(settings)]
     for finding in findings:
-        table.add_row(finding.check, Text(finding.found, style="" if finding.ok else "red"), finding.advice)
+        found = f"{finding.found}. {finding.advice}" if finding.advice else finding.found
+        table.add_row(
+            Text("ok", style="green") if finding.ok else Text("wrong", style="red"),
+            Text(finding.check),
+            Text(found, style="" if finding.ok else "red"),
+        )
     console.print(table)
-    if not all(finding.ok for finding in findings):
+    wrong = sum(not finding.ok for finding in findings)
+    console.print(f"{wrong} of {len(findings)} checks found something wrong." if wrong else "All is well.")
+    if wrong:
         raise typer.Exit(1)
 
 
 @app.command()
 def ui(*, port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000) -> None:
     """Open the Dagster UI, with its daemon, on the same instance."""
-    import os
-
     from factor_assets.defs.instance import open_instance
 
     settings = load_settings()
     with open_instance(settings):
         pass
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
-    console.print(f"The Dagster UI: http://localhost:{port}")
+    # Dagster recommends `dg dev`, which is another package and does no more here.
+    os.environ["PYTHONWARNINGS"] = "ignore:Function `dev_command`:FutureWarning"
+    console.print(f"The Dagster UI is at http://localhost:{port} in a few seconds; Ctrl-C ends it.")
     program = str(Path(sys.executable).with_name("dagster"))
-    os.execv(program, [program, "dev", "-m", "factor_assets.definitions", "-p", str(port)])  # noqa: S606
+    options = ["-m", "factor_assets.definitions", "-p", str(port), "--log-level", "warning"]
+    os.execv(program, [program, "dev", *options])  # noqa: S606
 
 
 @app.command("warm-up")
@@ -223,12 +257,12 @@ def _run(settings: Settings, *, names: tuple[str, ...], start: Any, end: Any, mi
     from factor_assets.defs.runs import run_stages
     from factor_assets.workspace import Workspace
 
-    definitions = _definitions(settings)
+    definitions, workspace = _definitions(settings), Workspace(settings)
     accounts = []
-    with open_instance(settings) as instance, _progress() as advance:
+    with open_instance(settings) as instance, progress_bars() as advance:
         for account in run_stages(
             definitions,
-            Workspace(settings),
+            workspace,
             instance,
             names=names,
             start=start,
@@ -237,45 +271,11 @@ def _run(settings: Settings, *, names: tuple[str, ...], start: Any, end: Any, mi
             progress=advance,
         ):
             accounts.append(account)
-    table = Table("stage", "made", "skipped", "failed", "seconds", title=_title(settings))
-    for account in accounts:
-        failed = Text(str(account.failed), style="red" if account.failed else "")
-        table.add_row(account.stage, str(account.made), str(account.skipped), failed, f"{account.seconds:.1f}")
-    console.print(table)
-    for account in accounts:
-        for name, message in account.failures.items():
-            console.print(Text(f"{account.stage}: {name} failed: {message}", style="red"))
-        for name, message in account.failed_checks.items():
-            console.print(Text(f"check {name}: {message}", style="yellow"))
+            if not notes.is_terminal:
+                done = f"{account.made} made, {account.skipped} skipped, {account.failed} failed"
+                notes.print(f"{account.stage}: {done} in {account.seconds:.1f} s, {workspace.source.label}")
+    print_accounts(accounts, title=_title(settings))
     return any(account.failed for account in accounts)
-
-
-class _Rate(ProgressColumn):
-    """Asset partitions a second."""
-
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.0f}/s" if task.speed else "", style="dim")
-
-
-@contextmanager
-def _progress() -> Iterator[Any]:
-    columns = (
-        TextColumn("{task.description:<12}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("partitions"),
-        _Rate(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=not console.is_terminal) as progress:
-        tasks: dict[str, Any] = {}
-
-        def advance(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = progress.add_task(stage, total=total)
-            progress.update(tasks[stage], completed=done, total=total)
-
-        yield advance
 
 
 def _definitions(settings: Settings) -> Any:
@@ -284,48 +284,23 @@ def _definitions(settings: Settings) -> Any:
     return build_definitions(settings)
 
 
-def _print_summary(settings: Settings) -> None:
-    from factor_assets.workspace import Workspace
-
-    rows = Workspace(settings).store.read("factor_summary").to_pylist()
-    table = Table(title=f"Do factors explain returns? {_title(settings)}")
-    for name in (
-        "type",
-        "factor",
-        "return p.a.",
-        "Sharpe",
-        "t(return)",
-        "rank IC",
-        "t(IC)",
-        "avg beta",
-        "avg t",
-        "avg R2",
-    ):
-        table.add_column(name, justify="left" if name in ("type", "factor") else "right")
-    names = (
-        "annualized_return sharpe_ratio factor_return_tstat mean_rank_ic rank_ic_tstat avg_beta avg_tstat avg_rsquared"
-    )
-    for row in sorted(rows, key=lambda r: -abs(r["factor_return_tstat"] or 0.0)):
-        table.add_row(row["factor_type"], row["factor_name"], *(_shown(row[name]) for name in names.split()))
-    console.print(table)
-
-
 def _page(settings: Settings) -> Path:
     from factor_assets.workspace import Workspace
 
     return Workspace(settings).tear_sheet_path
 
 
+def _print_result(settings: Settings) -> None:
+    from factor_assets.workspace import Workspace
+
+    workspace = Workspace(settings)
+    print_result(workspace.store.read("factor_summary"), title=_title(settings), page=workspace.tear_sheet_path)
+
+
 def _title(settings: Settings) -> str:
     from factor_assets.workspace import Workspace
 
     return f"source: {Workspace(settings).source.label}, universe: {settings.universe_name}"
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":

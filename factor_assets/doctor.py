@@ -1,6 +1,7 @@
 """`doctor`: is everything that the settings name there and usable, and what to do where it is not."""
 
 import importlib.metadata
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ _LOW_DISK_BYTES = 2 * 10**9
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Examined:
-    """One thing looked at: what was found and, if it is not well, what to do."""
+    """One thing looked at: what was found and, if the finding does not say it, what to do."""
 
     check: str
     ok: bool
@@ -44,14 +45,17 @@ def examine(settings: Settings) -> list[Examined]:
         try:
             findings.extend(look())
         except (FactorAssetsError, OSError) as error:
-            findings.append(Examined(check=name, ok=False, found=str(error), advice="see the message"))
+            findings.append(Examined(check=name, ok=False, found=str(error)))
     return findings
 
 
 def _settings(settings: Settings) -> Iterator[Examined]:
     for name, value in settings.model_dump(mode="json").items():
-        shown = ", ".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
-        yield Examined(check=f"setting {name}", ok=True, found=shown)
+        if isinstance(value, dict):
+            shown = ", ".join(f"{key} = {json.dumps(v)}" for key, v in value.items() if v not in (None, ""))
+        else:
+            shown = json.dumps(value)
+        yield Examined(check=f"[{name}]" if isinstance(value, dict) else name, ok=True, found=shown or "defaults")
 
 
 def _packages() -> Iterator[Examined]:

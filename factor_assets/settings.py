@@ -1,20 +1,21 @@
 """The only reader of the environment and of the settings file.
 
-Values come, in this order, from environment variables (`FACTOR_ASSETS_UNIVERSE__NAME=sp500`: section and setting joined by
-two underscores), from the file named by `FACTOR_ASSETS_SETTINGS` or `factor_assets.toml` in the current folder, and from
-the defaults below, which give the synthetic sample market on a lake in `.factor_assets/`. Secrets never live here.
+Values come, in this order, from environment variables (`FACTOR_ASSETS_UNIVERSE__NAME=sp500`: section and setting joined
+by two underscores), from the file named by `FACTOR_ASSETS_SETTINGS` or `factor_assets.toml` in the current folder, and
+from the defaults below, which give the synthetic sample market on a lake in `.factor_assets/`. Secrets never live here.
 """
 
 import os
 import tomllib
 from collections.abc import Mapping
 from datetime import date
-from hashlib import sha256
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
 from factor_assets.errors import SettingsError, did_you_mean
 
@@ -42,6 +43,8 @@ class SampleSettings(_Section):
     tickers: int = Field(60, ge=10, le=5000, description="Number of companies.")
     planted_spread: float = Field(
         0.0008,
+        ge=-0.02,
+        le=0.02,
         description="Extra return per session of the top third over the bottom third of close_location.",
     )
 
@@ -91,7 +94,7 @@ class EvaluationSettings(_Section):
     weighting: Literal["equal", "cap"] = Field("equal", description="Weights inside a portfolio.")
     execution_lag: int = Field(1, ge=0, le=20, description="Sessions between a factor and the forward return's start.")
     horizon: int = Field(1, ge=1, le=252, description="Sessions of the forward return of IC and quantiles.")
-    risk_free_rate: float = Field(0.02, description="Fraction per year, in the Sharpe ratio.")
+    risk_free_rate: float = Field(0.02, gt=-0.5, lt=0.5, description="Fraction per year, in the Sharpe ratio.")
     min_observations: int = Field(30, ge=3, description="Sessions below which a ticker gets no regression.")
 
 
@@ -119,7 +122,11 @@ class StoreSettings(_Section):
 class Settings(_Section):
     """Everything a user may choose."""
 
-    home: Path = Field(Path(".factor_assets"), description="Folder of the lake, the Dagster instance and the reports.")
+    home: Path = Field(
+        Path(".factor_assets"),
+        validate_default=True,
+        description="Folder of the lake, the Dagster instance and the reports.",
+    )
     data: DataSettings = DataSettings()
     sample: SampleSettings = SampleSettings()
     files: FilesSettings = FilesSettings()
@@ -234,7 +241,7 @@ def _read_file(file: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"The settings file {file} is not valid TOML: {error}. Correct that line.") from error
     except OSError as error:
-        raise SettingsError(f"The settings file {file} cannot be read: {error.strerror}.") from error
+        raise SettingsError(f"The settings file {file} cannot be read: {error.strerror}. Name a TOML file.") from error
 
 
 def _place(values: dict[str, Any], origin: dict[str, str], *, name: str, text: str) -> None:
@@ -262,7 +269,8 @@ def _explain(error: ValidationError, *, file: Path, origin: Mapping[str, str]) -
     lines = []
     for problem in error.errors(include_url=False):
         name = ".".join(str(part) for part in problem["loc"])
-        where = origin.get(name, str(file) if file.exists() else "the defaults")
+        given = [variable for key, variable in origin.items() if f"{key}.".startswith(f"{name}.")]
+        where = ", ".join(given) or (str(file) if file.exists() else "the defaults")
         if problem["type"] == "extra_forbidden":
             section = problem["loc"][:-1]
             lines.append(
@@ -289,3 +297,27 @@ def version_of(*sections: BaseModel, code: str = "1") -> str:
     """Return a code version that changes with the given settings: `code` and a short hash of the sections."""
     text = "".join(section.model_dump_json() for section in sections)
     return f"{code}-{sha256(text.encode()).hexdigest()[:8]}" if sections else code
+
+
+def settings_page() -> str:
+    """Return `docs/settings.md`: every setting with its variable, default and meaning. A test keeps the file equal."""
+    parts = ["# Settings", (__doc__ or "").split("\n\n", 1)[1].strip()]
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            section = field.annotation
+            rows = [_row((name, key), section.model_fields[key]) for key in section.model_fields]
+            parts += [f"## [{name}]", (section.__doc__ or "").strip(), "\n".join([*_HEAD, *rows])]
+        else:
+            parts.append("\n".join([*_HEAD, _row((name,), field)]))
+    return "\n\n".join(parts) + "\n"
+
+
+_HEAD = ("| setting | default | variable | meaning |", "|---|---|---|---|")
+
+
+def _row(path: tuple[str, ...], field: FieldInfo) -> str:
+    default = field.get_default(call_default_factory=True)
+    shown = f"`{default}`" if default not in (None, "", (), {}) else ""
+    choices = ", ".join(f"`{choice}`" for choice in get_args(field.annotation) if isinstance(choice, str))
+    meaning = f"{field.description}{f' Choices: {choices}.' if choices else ''}"
+    return f"| `{path[-1]}` | {shown} | `{ENVIRONMENT_PREFIX}{'__'.join(path).upper()}` | {meaning} |"

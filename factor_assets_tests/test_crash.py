@@ -10,7 +10,6 @@ it. The undisturbed runs, and those that end each home, are processes of their o
 
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -34,7 +33,7 @@ from factor_assets.storage.slice import Slice
 pytestmark = pytest.mark.slow
 
 KILLS = 50
-HOMES_A_LANE = 3
+HOMES_A_LANE = 2
 SPREADS = ("0.0008", "0.01")
 MARKET = {"DATA__START": "2023-01-03", "DATA__END": "2023-02-28", "SAMPLE__TICKERS": "10"}
 COMMAND = "from factor_assets.cli import main; main()"
@@ -156,7 +155,7 @@ def read_on(lanes: list[Lane], generations: list[Generation], done: threading.Ev
                 check_whole(lane, generations)
             except BaseException as error:  # noqa: BLE001 handed to the test
                 lane.broken.append(error)
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 
 def kill_and_kill(lane: Lane, kills: int, *, duration: float, seed: int, folder: Path) -> None:
@@ -238,7 +237,6 @@ class TestProperties:
         assert process.returncode == 0, output
         assert "factor_summary" in output
         assert "Traceback" not in output
-        shutil.rmtree(tmp_path)
 
 
 def check_status(home: Path) -> None:
@@ -248,4 +246,5 @@ def check_status(home: Path) -> None:
         for row in asset_statuses(build_definitions(settings), instance):
             if row.group != "maintenance":
                 assert (row.made, row.current) == (row.wanted, True), row
-        assert {run.is_finished for run in instance.get_runs()} == {True}
+        unfinished = [run.status for run in instance.get_runs() if not run.is_finished]
+        assert not unfinished

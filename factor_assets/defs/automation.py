@@ -4,22 +4,30 @@ A run can only hold one partitions definition, so a day is four runs, each start
 load_prices (by ticker) -> daily (by date) -> details (by ticker) -> report.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import dagster as dg
+import numpy as np
+import pyarrow.compute as pc
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as Job
+from sqlalchemy.exc import IntegrityError
 
 from factor_assets.defs.maintenance import LAKE_MAINTENANCE
 from factor_assets.defs.partitions import TICKERS, partition_of
 from factor_assets.panel import calendar
+from factor_assets.settings import Settings
 from factor_assets.workspace import Workspace
 
 STAGES = ("load_prices", "daily", "details", "report")
 SESSION_TAG = "factor_assets/session"
+PARTITION = "dagster/partition"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+FOLLOW_EVERY_S = 10
+FRESHNESS_YEARS = 5
 
 
 def stage_selections(assets: list[dg.AssetsDefinition]) -> dict[str, list[dg.AssetKey]]:
@@ -68,7 +76,11 @@ def add_tickers(instance: dg.DagsterInstance, workspace: Workspace) -> list[str]
     known = set(instance.get_dynamic_partitions(name))
     new = [ticker for ticker in workspace.wanted_tickers() if ticker not in known]
     if new:
-        instance.add_dynamic_partitions(name, new)
+        try:
+            instance.add_dynamic_partitions(name, new)
+        except IntegrityError:
+            # Another run has just added some of them, in one transaction: now they are seen.
+            instance.add_dynamic_partitions(name, new)
     return list(instance.get_dynamic_partitions(name))
 
 
@@ -81,7 +93,7 @@ def schedules(workspace: Workspace) -> list[dg.ScheduleDefinition]:
     """Return the daily and the weekly schedule, both off until switched on in the UI."""
     settings = workspace.settings
     zone = calendar.time_zone(settings.data.calendar)
-    start = _two_hours_after_close(workspace)
+    start = _two_hours_after_close(settings.data.calendar)
 
     @dg.schedule(
         name="daily_after_close",
@@ -91,32 +103,39 @@ def schedules(workspace: Workspace) -> list[dg.ScheduleDefinition]:
         description="Two hours after the close of each session: prices, then everything that follows from them.",
     )
     def daily_after_close(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        today = context.scheduled_execution_time.astimezone(ZoneInfo(zone)).date()
-        skip = _no_session_reason(workspace, today)
-        if skip:
-            return dg.SkipReason(skip)
-        tickers = add_tickers(context.instance, workspace)
+        session, reason = _session_just_closed(settings, context.scheduled_execution_time)
+        if session is None:
+            return dg.SkipReason(reason)
+        # The code server lives for weeks: a new workspace sees the tickers that the source holds today.
+        tickers = add_tickers(context.instance, Workspace(settings))
+        if not tickers:
+            return dg.SkipReason(_no_ticker_reason(settings))
         return dg.RunRequest(
-            run_key=f"{today}", tags={**range_tags(tickers[0], tickers[-1]), SESSION_TAG: today.isoformat()}
+            run_key=f"{session}", tags={**range_tags(tickers[0], tickers[-1]), SESSION_TAG: f"{session}"}
         )
 
-    weekly = dg.ScheduleDefinition(
-        name="weekly_maintenance", job_name="maintenance", cron_schedule="0 6 * * 0", execution_timezone=zone
+    weekly_maintenance = dg.ScheduleDefinition(
+        name="weekly_maintenance",
+        job_name="maintenance",
+        cron_schedule="0 6 * * 0",
+        execution_timezone=zone,
+        description="Sunday morning: compact the lake and delete what no recent version needs.",
     )
-    return [daily_after_close, weekly]
+    return [daily_after_close, weekly_maintenance]
 
 
 def followers(workspace: Workspace, jobs: Mapping[str, Job]) -> list[dg.SensorDefinition]:
     """Return one sensor a stage, which starts the next stage of a scheduled session when it succeeds."""
-    return [_follower(workspace, jobs, stage, after) for stage, after in pairwise(STAGES)]
+    return [_follower(workspace.settings, jobs, stage, after) for stage, after in pairwise(STAGES)]
 
 
-def _follower(workspace: Workspace, jobs: Mapping[str, Job], stage: str, after: str) -> dg.SensorDefinition:
+def _follower(settings: Settings, jobs: Mapping[str, Job], stage: str, after: str) -> dg.SensorDefinition:
     @dg.run_status_sensor(
         name=f"{after}_after_{stage}",
         run_status=dg.DagsterRunStatus.SUCCESS,
         monitored_jobs=[jobs[stage]],
         request_job=jobs[after],
+        minimum_interval_seconds=FOLLOW_EVERY_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Starts {after} when the scheduled {stage} of a session has succeeded.",
     )
@@ -124,42 +143,84 @@ def _follower(workspace: Workspace, jobs: Mapping[str, Job], stage: str, after: 
         session = context.dagster_run.tags.get(SESSION_TAG)
         if session is None:
             return dg.SkipReason("the run was not started by the daily schedule")
+        tags: Mapping[str, str] = {}
+        if after == "daily":
+            tags = _dates_to_make(settings, date.fromisoformat(session))
+        elif after == "details":
+            tickers = context.instance.get_dynamic_partitions(str(TICKERS.name))
+            if not tickers:
+                return dg.SkipReason(_no_ticker_reason(settings))
+            tags = range_tags(tickers[0], tickers[-1])
         return dg.RunRequest(
-            run_key=f"{after}-{session}-{context.dagster_run.run_id}",
-            tags={SESSION_TAG: session, **_partition_tags(workspace, context.instance, after, session)},
+            run_key=f"{after}-{session}-{context.dagster_run.run_id}", tags={SESSION_TAG: session, **tags}
         )
 
     return follower
 
 
-def _partition_tags(workspace: Workspace, instance: dg.DagsterInstance, stage: str, session: str) -> Mapping[str, str]:
-    if stage == "daily":
-        key = partition_of(workspace.settings, date.fromisoformat(session))
-        return {"dagster/partition": key}
-    if stage == "details":
-        tickers = instance.get_dynamic_partitions(str(TICKERS.name))
-        return range_tags(tickers[0], tickers[-1])
-    return {}
+def with_freshness(assets: Sequence[dg.AssetsDefinition], settings: Settings) -> list[dg.AssetsDefinition]:
+    """Give every asset a freshness policy, unless the data have an end: then nothing is due any more.
+
+    An asset is late when it was not made for a day longer than the exchange's longest holiday, so that none sets off an
+    alarm; the upkeep is late a day after its week.
+    """
+    if settings.end is not None:
+        return list(assets)
+    daily = dg.FreshnessPolicy.time_window(fail_window=_longest_closure(settings.data.calendar) + timedelta(days=1))
+    weekly = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8))
+
+    def due(spec: dg.AssetSpec) -> dg.AssetSpec:
+        return spec.replace_attributes(freshness_policy=weekly if spec.key == LAKE_MAINTENANCE else daily)
+
+    return [definition.map_asset_specs(due) for definition in assets]
 
 
-def _no_session_reason(workspace: Workspace, day: date) -> str | None:
-    settings = workspace.settings
-    if settings.end is not None and day > settings.end:
-        return f"the data end on {settings.end} (setting data.end)"
-    if len(calendar.sessions(settings.data.calendar, day, day)) == 0:
-        return f"{day} is not a session of {settings.data.calendar}"
-    return None
+def _session_just_closed(settings: Settings, now: datetime) -> tuple[date | None, str]:
+    """Return the session that closed in the day before now; None and the reason if there is none to load."""
+    name = settings.data.calendar
+    session = calendar.last_completed_session(name, now)
+    if now - calendar.close_time(name, session) > timedelta(days=1):
+        return None, f"no session of {name} closed in the last 24 hours; the last was {session}"
+    if settings.end is not None and session > settings.end:
+        return None, f"the data end on {settings.end} (setting data.end)"
+    if session < settings.start:
+        return None, f"the data start on {settings.start} (setting data.start)"
+    return session, ""
 
 
-def _two_hours_after_close(workspace: Workspace) -> datetime:
+def _no_ticker_reason(settings: Settings) -> str:
+    # A range from nothing to nothing would run with no ticker and report success.
+    return (
+        f"universe {settings.universe_name!r} and source {settings.data.source!r} have no ticker in common;"
+        " `factor-assets doctor` says more"
+    )
+
+
+def _dates_to_make(settings: Settings, session: date) -> dict[str, str]:
+    """Tags of the date partitions from the first session that is not stored to this one.
+
+    An evening that was missed, perhaps the last of a month, is made up for by the next.
+    """
+    stored = Workspace(settings).store.read("prices", columns=["date"])["date"]
+    newest: date | None = pc.max(stored).as_py()
+    due = settings.start if newest is None else calendar.next_session(settings.data.calendar, newest)
+    first, last = partition_of(settings, min(due, session)), partition_of(settings, session)
+    return {PARTITION: last} if first == last else range_tags(first, last)
+
+
+def _longest_closure(name: str) -> timedelta:
+    """Longest time from one session to the next in the last years that the calendar knows."""
+    _, last = calendar.calendar_range(name)
+    days = calendar.sessions(name, date(last.year - FRESHNESS_YEARS, 1, 1), last)
+    return timedelta(days=int(np.diff(days).max().astype(int)))
+
+
+def _two_hours_after_close(name: str) -> datetime:
     """A regular close in the exchange's zone plus two hours, not past midnight."""
-    name = workspace.settings.data.calendar
-    first, last = calendar.calendar_range(name)
+    _, last = calendar.calendar_range(name)
+    zone = ZoneInfo(calendar.time_zone(name))
     closes = [
-        calendar.close_time(name, calendar.previous_session(name, last, back)).astimezone(
-            ZoneInfo(calendar.time_zone(name))
-        )
-        for back in range(1, 6)
+        calendar.close_time(name, calendar.previous_session(name, last, back)).astimezone(zone) for back in range(1, 6)
     ]
     regular = max(closes, key=lambda close: close.time())
     later = regular + timedelta(hours=2)

@@ -25,7 +25,7 @@ def finding_results(findings: Sequence[Finding], asset: dg.AssetKey) -> Iterator
             severity=_SEVERITY[finding.severity],
             description=f"{finding.n} of {finding.n_rows} rows" if finding.n else None,
             metadata={
-                "n": finding.n,
+                "n_found": finding.n,
                 "n_rows": finding.n_rows,
                 **({"examples": dg.MetadataValue.md(_as_markdown(finding.examples))} if finding.examples else {}),
             },

@@ -1,10 +1,11 @@
 """Dagster's SQLite event log with real batches: a range of partitions is recorded in one transaction, not in thousands.
 
-Dagster collects the events of a range (DAGSTER_EVENT_BATCH_SIZE) but its SQLite storage then writes them one by one,
-each over a new connection and two commits: about 16 ms an asset partition. Nothing else changes: the same files, the
-same rows. A process killed inside a batch loses the whole batch, and its partitions are made again.
+Dagster can collect the events of a range, but its SQLite storage then writes them one by one, each over a new
+connection and two commits: about 16 ms an asset partition. Nothing else changes: the same files, the same rows. A
+process killed inside a batch loses the whole batch, and its partitions are made again.
 """
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,7 +19,7 @@ from dagster._serdes import ConfigurableClassData
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
-BATCH_SIZE = 1000
+BATCH_VARIABLE, BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE", 1000
 _BUSY_TIMEOUT_S = 120
 
 
@@ -30,6 +31,8 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
         self._held: dict[str, Connection] = {}
         self._asset_key_columns: set[str] = set()
         super().__init__(base_dir, inst_data)
+        # dagster.yaml has no place for it, and every process of a run, however it was started, opens this storage.
+        os.environ.setdefault(BATCH_VARIABLE, str(BATCH_SIZE))
         # A batch opens its connections and then stores events, which ask for the same ones.
         self._db_lock = threading.RLock()  # type: ignore[assignment]
 
@@ -50,12 +53,15 @@ class BatchingSqliteEventLogStorage(SqliteEventLogStorage):
     def one_transaction(self, *run_ids: str) -> Iterator[None]:
         """Store what is stored inside in one transaction a file; keep it short, for it keeps other writers waiting."""
         with self._db_lock, ExitStack() as stack:
+            # Inside another one, what that holds stays with it.
+            opened = sorted({*run_ids, INDEX_SHARD_NAME} - self._held.keys())
             try:
-                for shard in sorted({*run_ids, INDEX_SHARD_NAME} - set(self._held)):
+                for shard in opened:
                     self._held[shard] = stack.enter_context(self._connect(shard))
                 yield
             finally:
-                self._held.clear()
+                for shard in opened:
+                    self._held.pop(shard, None)
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:

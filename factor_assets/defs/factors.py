@@ -1,6 +1,7 @@
 """One asset per factor, one op per family: the panel is read once and sub-expressions are shared."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -8,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from factor_assets.columns import factor_table
-from factor_assets.defs.materialization import picture, replace_slice, table_metadata
+from factor_assets.defs.materialization import replace_slice, table_metadata
 from factor_assets.defs.partitions import dates, earlier, slice_of
 from factor_assets.evaluation.pictures import value_band_png
 from factor_assets.expressions.engine import evaluate
@@ -44,9 +45,9 @@ def _family(workspace: Workspace, family: str, factors: list[RegisteredFactor]) 
         specs=[
             dg.AssetSpec(
                 key,
-                description=factor.factor.description,
+                description=f"{factor.factor.description}\n\n`{factor.expression}`\n\n{factor.factor.cite}",
                 metadata={
-                    **table_metadata(factor_table(family, factor.name)),
+                    **table_metadata(factor_table(family, factor.name), units={"value": factor.factor.unit}),
                     "formula": str(factor.expression),
                     "citation": factor.factor.cite,
                     "unit": factor.factor.unit,
@@ -102,7 +103,9 @@ def _family(workspace: Workspace, family: str, factors: list[RegisteredFactor]) 
                 asset_key=key_of[name],
                 code_version=factor.code_version,
                 inputs=("prices", "universe"),
-                metadata={**_describe(values), "plot": picture(value_band_png(rows, title=title))},
+                metadata=_describe(values),
+                # One session makes no picture of values over time.
+                plot=partial(value_band_png, rows, title=title) if len(values) > 1 else None,
             )
             yield _coverage_check(panel, values, start=start, factor=factor, warm=_warm_rows(workspace, panel, factor))
 

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from factor_assets.defs.automation import followers, maintenance_job, schedules, stage_jobs
+from factor_assets.defs.automation import followers, maintenance_job, schedules, stage_jobs, with_freshness
 from factor_assets.defs.evaluation import evaluation_assets
 from factor_assets.defs.factors import factor_assets
 from factor_assets.defs.maintenance import maintenance_assets
@@ -23,11 +23,17 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         *maintenance_assets(workspace),
     ]
     jobs = stage_jobs(assets)
-    executor = dg.in_process_executor if settings.run.executor == "in_process" else dg.multiprocess_executor
+    executor = dg.in_process_executor if settings.run.executor == "in_process" else _multiprocess_executor()
     return dg.Definitions(
-        assets=assets,
+        assets=with_freshness(assets, settings),
         jobs=[*jobs.values(), maintenance_job()],
         schedules=schedules(workspace),
         sensors=followers(workspace, jobs),
         executor=executor,
     )
+
+
+def _multiprocess_executor() -> dg.ExecutorDefinition:
+    """One process a step, from a server that has imported everything once: a step starts in a fraction of the time."""
+    preload = {"forkserver": {"preload_modules": [__name__]}}
+    return dg.multiprocess_executor.configured({"start_method": preload}, name="multiprocess")

@@ -3,15 +3,18 @@
 import json
 import os
 import socket
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import dagster as dg
 
-from factor_assets.defs.event_log import BATCH_SIZE
 from factor_assets.errors import StoreError
 from factor_assets.settings import Settings
 from factor_assets.storage.atomic import replace_file
 
-BATCH_VARIABLE = "DAGSTER_EVENT_BATCH_SIZE"
+_LONGEST_WAIT_S = 60
 HOST_TAG, PROCESS_TAG = "factor_assets/host", "factor_assets/process"
 
 INSTANCE_SETTINGS = """\
@@ -20,6 +23,8 @@ telemetry:
   enabled: false
 nux:
   enabled: false
+python_logs:
+  python_log_level: INFO
 run_coordinator:
   module: dagster.core.run_coordinator
   class: QueuedRunCoordinator
@@ -50,10 +55,9 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     if not present:
         text = INSTANCE_SETTINGS.format(history=json.dumps(str(folder / "history")))
         replace_file(file, text.encode())
-    # Dagster reads it in every process of a run, so it must be in the environment that they inherit.
-    os.environ.setdefault(BATCH_VARIABLE, str(BATCH_SIZE))
-    instance = dg.DagsterInstance.from_config(str(folder))
-    _end_dead_runs(instance)
+    with _one_at_a_time(folder):
+        instance = dg.DagsterInstance.from_config(str(folder))
+        _end_dead_runs(instance)
     return instance
 
 
@@ -62,15 +66,21 @@ def process_tags() -> dict[str, str]:
     return {HOST_TAG: socket.gethostname(), PROCESS_TAG: str(os.getpid())}
 
 
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Let one process in: two that make Dagster's tables at once get in each other's way. The killed let go, too."""
+    with closing(sqlite3.connect(folder / "opening.db", timeout=_LONGEST_WAIT_S, isolation_level=None)) as lock:
+        lock.execute("BEGIN EXCLUSIVE")
+        yield
+
+
 def _end_dead_runs(instance: dg.DagsterInstance) -> None:
     """Record the runs as failed that this host started and whose process is gone.
 
     Dagster would show them as running for ever, and its daemon would count them among those allowed at once.
     """
-    running = dg.RunsFilter(
-        statuses=[dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED], tags={HOST_TAG: socket.gethostname()}
-    )
-    for run in instance.get_runs(running):
+    unfinished = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+    for run in instance.get_runs(dg.RunsFilter(statuses=unfinished, tags={HOST_TAG: socket.gethostname()})):
         if not _is_alive(int(run.tags[PROCESS_TAG])):
             instance.report_run_failed(run, f"The process {run.tags[PROCESS_TAG]} of this run was killed.")
 

@@ -18,12 +18,12 @@ def maintenance_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
         group_name="maintenance",
         kinds={"delta"},
     )
-    def lake_maintenance(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+    def lake_maintenance() -> dg.MaterializeResult[Any]:
         done = workspace.store.maintain()
         lines = ["| table | files | MB | deleted |", "|---|---|---|---|"]
         lines += [
-            f"| {m.table} | {m.files_before} -> {m.files_after} | {m.bytes_before / 1e6:.1f} -> {m.bytes_after / 1e6:.1f}"
-            f" | {m.files_deleted} |"
+            f"| {m.table} | {m.files_before} -> {m.files_after}"
+            f" | {m.bytes_before / 1e6:.1f} -> {m.bytes_after / 1e6:.1f} | {m.files_deleted} |"
             for m in done
         ]
         return dg.MaterializeResult(

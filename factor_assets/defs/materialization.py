@@ -1,7 +1,8 @@
 """How an asset's rows reach the store, and what the event says about them."""
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
@@ -17,14 +18,21 @@ from factor_assets.workspace import Workspace
 SYNTHETIC_TAG = "factor_assets/synthetic"
 
 
-def column_schema(table: Table) -> dg.TableSchema:
-    """Return the declared columns, with unit and meaning, as the Dagster UI shows them."""
+def column_schema(table: Table, *, units: Mapping[str, str] = MappingProxyType({})) -> dg.TableSchema:
+    """Return the declared columns, with unit and meaning, as the Dagster UI shows them.
+
+    Parameters
+    ----------
+    units
+        Column -> unit, where it is narrower than the declared one.
+    """
+    unit_of = {column.name: units.get(column.name, column.unit) for column in table.columns}
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
                 name=column.name,
                 type=str(column.type),
-                description=f"{column.meaning}{f' Unit: {column.unit}.' if column.unit else ''}",
+                description=f"{column.meaning}{f' Unit: {unit_of[column.name]}.' if unit_of[column.name] else ''}",
                 constraints=dg.TableColumnConstraints(nullable=column.nullable),
             )
             for column in table.columns
@@ -32,9 +40,9 @@ def column_schema(table: Table) -> dg.TableSchema:
     )
 
 
-def table_metadata(table: Table) -> dict[str, Any]:
-    """Return the metadata that an asset's definition carries."""
-    return {"dagster/column_schema": column_schema(table), "dagster/table_name": table.name}
+def table_metadata(table: Table, *, units: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    """Return the metadata that an asset's definition carries; `units` as in `column_schema`."""
+    return {"dagster/column_schema": column_schema(table, units=units), "dagster/table_name": table.name}
 
 
 def replace_slice(
@@ -48,20 +56,31 @@ def replace_slice(
     code_version: str,
     inputs: tuple[str, ...] = (),
     metadata: Mapping[str, Any] | None = None,
+    plot: Callable[[], bytes] | None = None,
 ) -> dg.MaterializeResult[Any]:
-    """Replace the slice in the store and describe it.
+    """Replace the slice in the store and describe it, with a plot on the last partition of the run.
 
     The data version is the store's version of the slice: making the same rows again keeps it, so that Dagster shows
     nothing downstream as stale.
     """
     version = write(context, workspace, table, part, rows, code_version=code_version, inputs=inputs)
     definition = context.assets_def.specs_by_key[asset_key].partitions_def
-    if isinstance(definition, dg.TimeWindowPartitionsDefinition) and "date" in rows.column_names:
+    if definition is not None:
         _count_rows_per_partition(context, definition, rows, asset_key=asset_key)
+        if plot is not None:
+            # Once a run, not once a partition: a range has hundreds, and each event would hold the picture.
+            last = context.partition_keys[-1]
+            context.add_asset_metadata({"plot": picture(plot())}, asset_key=asset_key, partition_key=last)
     return dg.MaterializeResult(
         asset_key=asset_key,
         data_version=dg.DataVersion(version.id),
-        metadata={**version_metadata(workspace, version, rows), **(metadata or {})},
+        metadata={
+            "dagster/row_count": workspace.store.read(table, columns=declared(table).key[:1]).num_rows,
+            "rows": rows.num_rows,
+            **version_metadata(workspace, version, rows),
+            "slice": str(part),
+            **(metadata or {}),
+        },
     )
 
 
@@ -93,10 +112,9 @@ def write(
 
 
 def version_metadata(workspace: Workspace, version: Version, rows: pa.Table) -> dict[str, Any]:
-    """Return what every materialization says: rows, nulls, store version, place, source."""
+    """Return what every materialization says: nulls, store version, slice, source, place."""
     nulls = {name: rows[name].null_count for name in declared(version.table).column_names if rows[name].null_count}
     return {
-        "dagster/row_count": rows.num_rows,
         "nulls": nulls,
         "store_version": version.id,
         "slice": str(version.slice),
@@ -112,12 +130,16 @@ def picture(png: bytes) -> dg.MarkdownMetadataValue:
 
 def _count_rows_per_partition(
     context: dg.AssetExecutionContext,
-    definition: dg.TimeWindowPartitionsDefinition,
+    definition: dg.PartitionsDefinition[Any],
     rows: pa.Table,
     *,
     asset_key: dg.AssetKey,
 ) -> None:
-    counted = pc.value_counts(pc.strftime(rows["date"], format=definition.fmt))
+    if isinstance(definition, dg.TimeWindowPartitionsDefinition):
+        keys = pc.strftime(rows["date"], format=definition.fmt)
+    else:
+        keys = rows["ticker"]
+    counted = pc.value_counts(keys)
     found = {entry["values"]: entry["counts"] for entry in counted.to_pylist()}
     for key in context.partition_keys:
         context.add_asset_metadata(

@@ -1,6 +1,7 @@
 """Which partitions need making: never made, made by other code, or older than what they are made from.
 
-1. An asset's newest materialization of each partition comes from the instance: its place in the log and its code version.
+1. An asset's newest materialization of each partition comes from the instance: its place in the log and its code
+   version.
 2. A partition is outdated if it has none, or one of another code version than today's.
 3. So it is if the same partition of an upstream asset was made later; an asset by ticker or without partitions, if
    anything upstream was made later. Price history changes every day without changing the past, so a date only follows
@@ -8,7 +9,8 @@
 4. Whatever is downstream of an outdated partition is outdated: from its first date on, since lookbacks reach back.
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 import dagster as dg
@@ -63,7 +65,7 @@ def outdated(
     keys: Sequence[dg.AssetKey],
     partitions: Sequence[str],
     *,
-    made_now: Set[dg.AssetKey],
+    made_now: AbstractSet[dg.AssetKey],
 ) -> dict[dg.AssetKey, list[str]]:
     """Return asset -> its partitions that need making, in order.
 

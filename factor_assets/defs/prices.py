@@ -120,6 +120,7 @@ def _made(workspace: Workspace, delivery: Delivery, version: Version, *, code_ve
         "dropped": dict(delivery.dropped),
     }
     if delivery.rows is not None:
+        metadata |= {"dagster/partition_row_count": delivery.rows.num_rows}
         metadata |= version_metadata(workspace, version, delivery.rows)
     return dg.AssetMaterialization(
         PRICE_HISTORY,
@@ -219,6 +220,7 @@ def _universe(workspace: Workspace) -> dg.AssetsDefinition:
             asset_key=UNIVERSE,
             passed=not absent,
             severity=dg.AssetCheckSeverity.WARN,
+            description=f"{len(absent)} members without any price, such as {', '.join(absent[:3])}" if absent else None,
             metadata={"n_missing": len(absent), "examples": absent[:50]},
         )
         yield dg.AssetCheckResult(

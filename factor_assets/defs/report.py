@@ -32,7 +32,7 @@ def report_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
             *(dg.AssetDep(key, partition_mapping=dg.AllPartitionMapping()) for key in (TIMESERIES, QUANTILES, DETAILS)),
         ],
     )
-    def tear_sheet_page(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+    def tear_sheet_page() -> dg.MaterializeResult[Any]:
         store = workspace.store
         timeseries, summary = store.read("factor_timeseries"), store.read("factor_summary")
         names = ("price_history", "universe", "prices", "factor_timeseries", "factor_details", "factor_summary")
@@ -60,7 +60,7 @@ def report_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
         return dg.MaterializeResult(
             metadata={
                 "page": dg.MetadataValue.path(str(path)),
-                "open": dg.MetadataValue.url(path.as_uri()),
+                "how_to_open": "Copy the path into the browser's address bar, or run `factor-assets report --open`.",
                 "bytes": len(page.encode()),
                 "plot": picture(cumulative_spread_png(timeseries, title=workspace.source.label)),
             }

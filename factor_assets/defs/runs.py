@@ -5,9 +5,11 @@
 3. Execute one run for each unbroken range of partitions; a failed asset holds up only what needs it.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from time import monotonic
 from uuid import uuid4
 
@@ -16,7 +18,7 @@ import dagster as dg
 from factor_assets.defs.automation import STAGES, add_tickers, range_tags, stage_selections
 from factor_assets.defs.instance import process_tags
 from factor_assets.defs.outdated import UNPARTITIONED, outdated
-from factor_assets.errors import SettingsError, did_you_mean
+from factor_assets.errors import SettingsError, UniverseError, did_you_mean
 from factor_assets.workspace import Workspace
 
 Progress = Callable[[str, int, int], None]
@@ -26,6 +28,10 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 _PLAN_SHARE = 0.1
 """Part of a run's time that goes into recording its plan."""
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """A `Progress` that nobody watches."""
 
 
 @dataclass(kw_only=True)
@@ -97,7 +103,7 @@ def run_stages(
     start: date | None = None,
     end: date | None = None,
     missing_only: bool = False,
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = _silent,
 ) -> Iterator[StageAccount]:
     """Make the named assets for the dates, stage by stage, yielding each stage's account.
 
@@ -113,21 +119,37 @@ def run_stages(
     Raises
     ------
     SettingsError
-        If a name means nothing, or the dates lie outside the data.
+        If a name means nothing, the dates lie outside the data, or what the assets are made from was never made.
+    UniverseError
+        If there is no ticker to load.
     """
+    if start and end and start > end:
+        raise SettingsError(f"The first date {start} is after the last {end}; swap them.")
     chosen = resolve(definitions, names)
     assets = [a for a in definitions.assets or [] if isinstance(a, dg.AssetsDefinition)]
     stages = stage_selections(assets)
-    if dg.AssetKey("price_history") in chosen or any(key in chosen for key in stages["details"]):
-        add_tickers(instance, workspace)
-    graph = definitions.resolve_asset_graph()
+    dated = [key for key in stages["daily"] if key in chosen]
+    if dated:
+        # Before anything is loaded, so that wrong dates cost nothing.
+        _partitions(definitions, workspace, instance, dated[0], start=start, end=end)
+    by_ticker = chosen.intersection([*stages["load_prices"], *stages["details"]])
+    if by_ticker and not add_tickers(instance, workspace):
+        raise UniverseError(
+            f"Universe {workspace.settings.universe_name!r} and {workspace.source.label} have no ticker in common;"
+            " change universe.name or data.source."
+        )
+    _require_inputs(definitions, instance, chosen)
+    wanted = {stage: [key for key in stages[stage] if key in chosen] for stage in STAGES}
+    # All of them before the first run, so that a mistake in the dates costs nothing.
+    partitions_of = {
+        stage: _partitions(definitions, workspace, instance, keys[0], start=start, end=end)
+        for stage, keys in wanted.items()
+        if keys
+    }
     held_up: set[dg.AssetKey] = set()
     made_now: set[dg.AssetKey] = set()
-    for stage in STAGES:
-        keys = [key for key in stages[stage] if key in chosen]
-        if not keys:
-            continue
-        partitions = _partitions(definitions, workspace, instance, keys[0], start=start, end=end)
+    for stage, partitions in partitions_of.items():
+        keys = wanted[stage]
         if missing_only:
             needed = outdated(definitions, instance, keys, partitions, made_now=made_now)
         else:
@@ -138,6 +160,18 @@ def run_stages(
         account.seconds = monotonic() - began
         made_now |= account.made_of.keys()
         yield account
+
+
+def _require_inputs(definitions: dg.Definitions, instance: dg.DagsterInstance, chosen: set[dg.AssetKey]) -> None:
+    """Refuse to make anything from nothing."""
+    graph = definitions.resolve_asset_graph()
+    parents = {parent for key in chosen for parent in graph.get(key).parent_keys} - chosen
+    never = sorted(key.path[-1] for key in parents if instance.get_latest_materialization_event(key) is None)
+    if never:
+        raise SettingsError(
+            f"What was asked for is made from {', '.join(never)}, never made so far. Run `factor-assets backfill` for"
+            " everything first, or name them too."
+        )
 
 
 def _run_stage(
@@ -158,17 +192,10 @@ def _run_stage(
     for names in sorted(set(wanted.values()), key=len):
         keys = [key for key, its in wanted.items() if its == names and key not in held_up]
         for part in _unbroken(names, partitions) if keys else []:
-            size = len(part) * len(keys)
-            _execute(
-                definitions,
-                instance,
-                account,
-                keys,
-                part,
-                lambda share, base=done, size=size: progress(account.stage, base + int(share * size), total),
-            )
-            done += size
-            progress(account.stage, done, total)
+            advance = partial(_advance, progress, account.stage, start=done, size=len(part) * len(keys), total=total)
+            _execute(definitions, instance, account, keys=keys, part=part, advance=advance)
+            advance(1.0)
+            done += len(part) * len(keys)
         failed = {key for key in keys if not account.made_of.get(key)}
         if failed:
             held_up |= set(dg.AssetSelection.assets(*failed).downstream().resolve(graph))
@@ -178,10 +205,15 @@ def _run_stage(
     account.held_up = account.without - ours
 
 
+def _advance(progress: Progress, stage: str, share: float, *, start: int, size: int, total: int) -> None:
+    progress(stage, start + int(share * size), total)
+
+
 def _execute(
     definitions: dg.Definitions,
     instance: dg.DagsterInstance,
     account: StageAccount,
+    *,
     keys: list[dg.AssetKey],
     part: list[str],
     advance: Callable[[float], None],
@@ -206,7 +238,7 @@ def _execute(
             error = event.step_failure_data.error
             while error is not None and error.cause is not None:
                 error = error.cause
-            account.failures[str(event.step_key)] = error.message.strip() if error else "unknown error"
+            account.failures[str(event.step_key)] = _plain(error.message) if error else "unknown error"
         elif event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             check = event.asset_check_evaluation_data
             if not check.passed:
@@ -223,10 +255,15 @@ def _execute(
         instance=instance,
         run_id=run_id,
         asset_selection=keys,
-        tags={**process_tags(), **(range_tags(part[0], part[-1]) if part else {})},
+        tags={**process_tags(), **(range_tags(part[0], part[-1]) if part != [UNPARTITIONED] else {})},
         run_config=_QUIET,
         raise_on_error=False,
     )
+
+
+def _plain(message: str) -> str:
+    """Return an error's message; of ours, which are written for the user, without the name of the class."""
+    return re.sub(r"^factor_assets\.errors\.\w+: ", "", message.strip())
 
 
 def _partitions(
@@ -251,10 +288,14 @@ def _partitions(
         window = definition.time_window_for_partition_key(name)
         if window.end.date() > first and window.start.date() <= last:
             wanted.append(name)
+    if not every:
+        raise SettingsError(
+            f"data.start is {workspace.settings.start}, which no closed session follows; set an earlier."
+        )
     if not wanted:
         raise SettingsError(
-            f"No partition lies between {first} and {last}; the data run from {workspace.settings.start} to"
-            f" {workspace.settings.end or 'the last session'}. Change the dates, or data.start and data.end."
+            f"No session of the data lies {f'from {first} to {last}' if end else f'on or after {first}'}; they run from"
+            f" {every[0]} to {every[-1]}. Change the dates asked for, or data.start and data.end."
         )
     return wanted
 

@@ -1,12 +1,18 @@
-"""What is made, current and failing, read from the Dagster instance."""
+"""What is made, current and failing, read from the Dagster instance, and whether that can be opened."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+from sqlalchemy.exc import DatabaseError
 
-_CODE_VERSION = "dagster/code_version"
+from factor_assets.defs.instance import open_instance
+from factor_assets.defs.outdated import UNPARTITIONED, is_current, newest
+from factor_assets.doctor import Examined
+from factor_assets.errors import FactorAssetsError
+from factor_assets.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,12 +21,11 @@ class AssetStatus:
 
     Parameters
     ----------
-    made, wanted
-        Partitions made, and partitions there are; 1 for an asset without partitions.
+    made, old, wanted
+        Partitions made by today's code and settings, made by others, and partitions there are; 1 for an asset without
+        partitions.
     last_made
         Time of the newest materialization, UTC; None if never.
-    current
-        Whether the newest materialization was made by today's code and settings; None if never made.
     failed_checks
         Names of the checks that failed when they last ran.
     """
@@ -28,9 +33,9 @@ class AssetStatus:
     key: str
     group: str
     made: int
+    old: int
     wanted: int
     last_made: datetime | None
-    current: bool | None
     failed_checks: tuple[str, ...]
 
 
@@ -40,21 +45,21 @@ def asset_statuses(definitions: dg.Definitions, instance: dg.DagsterInstance) ->
     statuses = []
     for key in graph.toposorted_asset_keys:
         node = graph.get(key)
-        event = instance.get_latest_materialization_event(key)
-        materialization = event.asset_materialization if event else None
-        wanted = (
-            len(node.partitions_def.get_partition_keys(dynamic_partitions_store=instance)) if node.partitions_def else 1
+        partitions = (
+            node.partitions_def.get_partition_keys(dynamic_partitions_store=instance)
+            if node.partitions_def
+            else [UNPARTITIONED]
         )
-        made = len(instance.get_materialized_partitions(key)) if node.partitions_def else int(event is not None)
-        tags = materialization.tags or {} if materialization else {}
+        made = newest(instance, key)
+        current = [is_current(node, made[name]) for name in partitions if name in made]
         statuses.append(
             AssetStatus(
                 key=key.to_user_string(),
                 group=node.group_name,
-                made=made,
-                wanted=wanted,
-                last_made=datetime.fromtimestamp(event.timestamp, UTC) if event else None,
-                current=None if event is None else tags.get(_CODE_VERSION, node.code_version) == node.code_version,
+                made=current.count(True),
+                old=current.count(False),
+                wanted=len(partitions),
+                last_made=max((datetime.fromtimestamp(m.timestamp, UTC) for m in made.values()), default=None),
                 failed_checks=_failed_checks(graph, instance, key),
             )
         )
@@ -69,3 +74,24 @@ def _failed_checks(graph: AssetGraph, instance: dg.DagsterInstance, key: dg.Asse
         if event is not None and not event.asset_check_evaluation_data.passed:
             failed.append(check.name)
     return tuple(failed)
+
+
+def examine_instance(settings: Settings) -> Iterator[Examined]:
+    """Look at the Dagster instance, as `doctor` looks at everything else."""
+    try:
+        with open_instance(settings) as instance:
+            runs = instance.get_runs_count()
+            going = instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+    except FactorAssetsError as error:
+        yield Examined(check="dagster instance", ok=False, found=str(error))
+    except (OSError, dg.DagsterError, DatabaseError) as error:
+        yield Examined(
+            check="dagster instance",
+            ok=False,
+            found=str(error).splitlines()[0],
+            advice=f"correct or remove {settings.dagster_home / 'dagster.yaml'}; it is written anew",
+        )
+    else:
+        yield Examined(
+            check="dagster instance", ok=True, found=f"{settings.dagster_home}: {runs} runs, {going} of them going on"
+        )

@@ -134,7 +134,9 @@ def _figure(title: str) -> "Figure":
     # A Figure of its own, not pyplot's: nothing global is opened, so nothing has to be closed. It saves through Agg.
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(_WIDTH, _HEIGHT), dpi=_DPI, layout="constrained", facecolor="white")
+    figure = Figure(figsize=(_WIDTH, _HEIGHT), dpi=_DPI, facecolor="white")
+    # Fixed margins: a layout engine would draw the figure twice to measure it.
+    figure.subplots_adjust(left=0.09, right=0.8, top=0.88, bottom=0.09, hspace=0.12)
     if title:
         figure.suptitle(_plain(title), fontsize=10, x=0.01, ha="left")
     return figure

@@ -279,7 +279,7 @@ class SampleSource:
         column = {ticker: i for i, ticker in enumerate(market.tickers)}
         for ticker in tickers:
             if ticker not in column:
-                reason = f"the sample market has no {ticker!r}; {did_you_mean(ticker, market.tickers)}"
+                reason = f"the sample market has no {ticker!r}; {did_you_mean(ticker, self.tickers())}"
                 yield Delivery(ticker=ticker, outcome="failed", reason=reason)
                 continue
             listed = market.listed[:, column[ticker]]

@@ -173,7 +173,8 @@ class LakeStore:
                     description=f"{declared.meaning}{_SOURCE}{provenance.source}",
                     configuration=_CONFIGURATION,
                     storage_options=self._options or None,
-                    commit_properties=commit,
+                    # Delta would put a lost race behind the winner's commit, as rows to add; `_retry` replaces them.
+                    commit_properties=CommitProperties(custom_metadata=metadata, max_commit_retries=0),
                 )
             return self._made(table, metadata, None)
         require_same_source(table, _source(snapshot), provenance.source)

@@ -63,6 +63,24 @@ class TestConcurrentWriters:
         assert sorted(int(v.id) for v in versions) == list(range(32))
 
 
+    def test_a_table_that_another_writer_creates_meanwhile(self, tmp_path: Path) -> None:
+        # Delta itself would add the second writer's rows to the first one's.
+        first, second = LakeStore(tmp_path), LakeStore(tmp_path)
+        rows = generation(1)[FACTOR]
+        look = second._open
+
+        def look_and_lose(table: str) -> object:
+            seen = look(table)
+            if seen is None:
+                first.write(FACTOR, EVERYTHING, rows, provenance=PROVENANCE)
+            return seen
+
+        second._open = look_and_lose
+        second.write(FACTOR, EVERYTHING, rows, provenance=PROVENANCE)
+        assert checksum(first.read(FACTOR)) == checksum(rows)
+        assert len(first.versions(FACTOR)) == 1
+
+
 class TestKilledWriters:
     @pytest.mark.parametrize("kills", [4, pytest.param(50, marks=pytest.mark.slow)])
     def test_a_reader_sees_all_or_nothing_and_the_next_run_repairs(self, tmp_path: Path, kills: int) -> None:

@@ -1,0 +1,179 @@
+"""How answers look in a terminal: tables that fit 80 columns, progress bars, the result of an evaluation.
+
+What is answered is not decided here; `cli` has the commands.
+"""
+
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from factor_assets.defs.runs import StageAccount
+
+Progressed = Callable[[str, int, int], None]
+"""Called with the stage, what is done and what there is to do."""
+
+_PIPED_WIDTH = 120
+_WIDE = 100
+"""A terminal of this many columns has room for the less important ones."""
+_SHOWN_CHECKS = 20
+
+console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+notes = Console(highlight=False, stderr=True)
+
+
+def say(text: str, *, style: str = "", to: Console = console) -> None:
+    """Print a sentence: folded between words in a terminal, on one line in a file."""
+    to.print(Text(text, style=style), soft_wrap=not to.is_terminal)
+
+
+def plain_table() -> Table:
+    """Return an empty table without frame, so that 80 columns hold much."""
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
+
+
+def print_accounts(accounts: Sequence["StageAccount"], *, title: str) -> None:
+    """Print what each stage made, skipped and failed, with the reasons."""
+    console.print(title, style="italic")
+    table = plain_table()
+    table.add_column("stage")
+    for name in ("made", "skipped", "failed", "seconds"):
+        table.add_column(name, justify="right")
+    for account in accounts:
+        failed = Text(str(account.failed), style="red" if account.failed else "")
+        table.add_row(account.stage, str(account.made), str(account.skipped), failed, f"{account.seconds:.1f}")
+    console.print(table)
+    for account in accounts:
+        for name, message in account.failures.items():
+            say(f"{account.stage}: {name} failed: {message}", style="red")
+        if account.held_up:
+            names = ", ".join(sorted(key.path[-1] for key in account.held_up))
+            message = f"{account.stage}: not made, because what they need failed: {names}"
+            say(message, style="red")
+    checks = [item for account in accounts for item in account.failed_checks.items()]
+    for name, message in checks[:_SHOWN_CHECKS]:
+        say(f"check {name}" + (f": {message}" if message else ""), style="yellow")
+    if len(checks) > _SHOWN_CHECKS:
+        say(f"and {len(checks) - _SHOWN_CHECKS} more checks; `factor-assets status` has all.", style="yellow")
+
+
+class _Rate(ProgressColumn):
+    """Asset partitions a second since the stage began."""
+
+    def render(self, task: Task) -> Text:
+        seconds = task.finished_time or task.elapsed
+        rate = task.completed / seconds if seconds else 0.0
+        return Text(f"{rate:.0f}/s" if rate else "", style="dim")
+
+
+@contextmanager
+def progress_bars() -> Iterator[Progressed]:
+    """Show a bar a stage, with rate and remaining time, while a run goes on; nothing where stderr is no terminal."""
+    columns = (
+        TextColumn("{task.description:<11}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    # Dagster sends what a run prints to a file; the bar goes round that, to the terminal itself.
+    with (
+        open(os.dup(2), "w", encoding="utf-8") as terminal,  # noqa: PTH123 - a descriptor, not a path
+        Progress(*columns, console=Console(file=terminal), disable=not terminal.isatty()) as progress,
+    ):
+        tasks: dict[str, TaskID] = {}
+
+        def advance(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage, total=total)
+            progress.update(tasks[stage], completed=done, total=total)
+
+        yield advance
+
+
+def print_result(summary: "pa.Table", *, title: str, page: Path) -> None:
+    """Print `factor_summary`, what it says in words, and where the page is."""
+    from factor_assets.evaluation.verdict import verdict
+
+    console.print(title, style="italic")
+    table = plain_table()
+    if console.width >= _WIDE:
+        table.add_column("family")
+    table.add_column("factor", overflow="fold")
+    for name in ("return", "Sharpe", "t", "rank IC", "t(IC)", "beta", "t(beta)", "R2"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in sorted(summary.to_pylist(), key=lambda r: -abs(r["factor_return_tstat"] or 0.0)):
+        table.add_row(
+            *([row["factor_type"]] if console.width >= _WIDE else []),
+            row["factor_name"],
+            _number(row["annualized_return"], "+.1%"),
+            _number(row["sharpe_ratio"], ".2f"),
+            _number(row["factor_return_tstat"], ".2f"),
+            _number(row["mean_rank_ic"], ".4f"),
+            _number(row["rank_ic_tstat"], ".2f"),
+            _number(row["avg_beta"], ".2f"),
+            _number(row["avg_tstat"], ".2f"),
+            _number(row["avg_rsquared"], ".3f"),
+        )
+    console.print(table)
+    say(
+        "return, Sharpe and t: of the factor's return, high minus low, a year; beta, t(beta) and R2: mean over tickers",
+        style="dim",
+    )
+    found = verdict(summary)
+    say(f"\n{found.headline}", style="bold")
+    for sentence in found.reading:
+        say(sentence)
+    say(f"The page: {page}")
+
+
+def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+    """Print a table, or one block a row where the table is wider than the terminal."""
+    shown = [[_shown(value) for value in row.values()] for row in rows]
+    widths = [max(len(text) for text in (name, *cells)) for name, *cells in zip(columns, *shown, strict=True)]
+    needed = sum(widths) + 2 * len(widths)
+    if needed > console.width and console.is_terminal:
+        longest = max(map(len, columns), default=0)
+        for cells in shown:
+            for name, text in zip(columns, cells, strict=True):
+                console.print(Text(f"{name:>{longest}}  {text}"))
+            console.print()
+        return
+    table = plain_table()
+    for i, name in enumerate(columns):
+        number = any(isinstance(list(row.values())[i], int | float) for row in rows)
+        table.add_column(name, justify="right" if number else "left", no_wrap=True)
+    for cells in shown:
+        table.add_row(*map(Text, cells))
+    console.print(table, width=None if console.is_terminal else needed + 2, crop=False)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None or not math.isfinite(value) else format(value, form)

@@ -1,0 +1,207 @@
+"""Settings: where values come from, which are refused with what words, and that the page in docs tells all."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from factor_assets.errors import SettingsError
+from factor_assets.settings import Settings, load_settings, settings_page, version_of
+
+DOCS = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
+
+SECTIONS = {name: field.annotation for name, field in Settings.model_fields.items() if name != "home"}
+
+OTHER_THAN_DEFAULT: dict[str, dict[str, tuple[str, Any]]] = {
+    "data": {
+        "source": ("yahoo", "yahoo"),
+        "calendar": ("XLON", "XLON"),
+        "start": ("2019-01-02", date(2019, 1, 2)),
+        "end": ("2020-01-02", date(2020, 1, 2)),
+    },
+    "sample": {"seed": ("8", 8), "tickers": ("30", 30), "planted_spread": ("0", 0.0)},
+    "files": {
+        "path": ("a.csv", "a.csv"),
+        "layout": ("long", "long"),
+        "columns": ("{ close = 'C' }", {"close": "C"}),
+        "timezone": ("Europe/London", "Europe/London"),
+        "prices": ("split_adjusted", "split_adjusted"),
+    },
+    "yahoo": {
+        "batch_size": ("5", 5),
+        "requests_per_second": ("0.5", 0.5),
+        "retries": ("0", 0),
+        "overlap_sessions": ("9", 9),
+    },
+    "universe": {
+        "name": ("sp500", "sp500"),
+        "tickers": ("['A', 'B']", ("A", "B")),
+        "path": ("m.csv", "m.csv"),
+    },
+    "evaluation": {
+        "n_groups": ("10", 10),
+        "n_quantiles": ("10", 10),
+        "weighting": ("cap", "cap"),
+        "execution_lag": ("0", 0),
+        "horizon": ("5", 5),
+        "risk_free_rate": ("0", 0.0),
+        "min_observations": ("60", 60),
+    },
+    "partitions": {"grain": ("day", "day")},
+    "run": {"executor": ("multiprocess", "multiprocess")},
+    "store": {"path": ("elsewhere", "elsewhere")},
+}
+
+
+def load(file: Path | None = None, **environment: str) -> Settings:
+    return load_settings(file, environment=environment)
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+class TestAgainstTheDeclaration:
+    def test_the_page_in_docs_is_what_the_models_say(self) -> None:
+        assert DOCS.read_text(encoding="utf-8") == settings_page(), (
+            "write it anew: python -c 'import factor_assets.settings as s; print(s.settings_page(), end=\"\")'"
+            " > docs/settings.md"
+        )
+
+    def test_every_setting_is_described_once(self) -> None:
+        page = settings_page()
+        for section, model in SECTIONS.items():
+            assert model is not None
+            for name, field in model.model_fields.items():
+                assert field.description, f"{section}.{name}"
+                assert field.description.endswith(".")
+                assert page.count(f"`FACTOR_ASSETS_{section.upper()}__{name.upper()}`") == 1
+
+    def test_every_setting_is_tried_here(self) -> None:
+        one_choice = {("store", "kind")}
+        declared = {(s, name) for s, model in SECTIONS.items() if model for name in model.model_fields}
+        assert declared - one_choice == {(s, name) for s, names in OTHER_THAN_DEFAULT.items() for name in names}
+
+
+class TestProperties:
+    @pytest.mark.parametrize(("section", "name"), [(s, n) for s, names in OTHER_THAN_DEFAULT.items() for n in names])
+    def test_file_and_variable_give_the_same(self, section: str, name: str, tmp_path: Path) -> None:
+        text, value = OTHER_THAN_DEFAULT[section][name]
+        by_variable = load(**{f"FACTOR_ASSETS_{section.upper()}__{name.upper()}": text})
+        quoted = text if isinstance(value, int | float | dict | tuple | date) else f"'{text}'"
+        file = tmp_path / "my.toml"
+        file.write_text(f"[{section}]\n{name} = {quoted}\n")
+        assert load(file) == by_variable
+        assert getattr(getattr(by_variable, section), name) == value
+        assert by_variable != load()
+
+    def test_a_variable_wins_over_the_file_and_the_file_over_the_default(self, tmp_path: Path) -> None:
+        (tmp_path / "factor_assets.toml").write_text("[evaluation]\nn_groups = 4\nhorizon = 2\n")
+        settings = load(FACTOR_ASSETS_EVALUATION__N_GROUPS="5")
+        assert (settings.evaluation.n_groups, settings.evaluation.horizon) == (5, 2)
+        assert settings.evaluation.execution_lag == 1
+
+    def test_the_named_file_stands_for_the_one_in_the_folder(self, tmp_path: Path) -> None:
+        (tmp_path / "factor_assets.toml").write_text("[evaluation]\nn_groups = 4\nhorizon = 2\n")
+        (tmp_path / "other.toml").write_text("[evaluation]\nn_groups = 6\n")
+        settings = load(FACTOR_ASSETS_SETTINGS=str(tmp_path / "other.toml"))
+        assert (settings.evaluation.n_groups, settings.evaluation.horizon) == (6, 1)
+
+    def test_nothing_set_is_the_sample_market_in_this_folder(self, tmp_path: Path) -> None:
+        settings = load()
+        assert (settings.data.source, settings.universe_name) == ("sample", "all")
+        assert (settings.start, settings.end) == (date(2017, 1, 3), date(2024, 12, 31))
+        assert settings.lake_path == tmp_path / ".factor_assets" / "lake"
+        assert settings.dagster_home == tmp_path / ".factor_assets" / "dagster"
+
+    def test_defaults_that_follow_the_source(self) -> None:
+        settings = load(FACTOR_ASSETS_DATA__SOURCE="yahoo", FACTOR_ASSETS_STORE__PATH="~/lake")
+        assert (settings.start, settings.end, settings.universe_name) == (date(2010, 1, 1), None, "djia30")
+        assert settings.lake_path == Path.home() / "lake"
+
+    def test_a_version_changes_with_its_sections_alone(self) -> None:
+        one, other = load(), load(FACTOR_ASSETS_EVALUATION__HORIZON="5")
+        assert version_of(one.evaluation) == version_of(load().evaluation)
+        assert version_of(one.evaluation) != version_of(other.evaluation)
+        assert version_of(one.data) == version_of(other.data)
+        assert version_of(one.data, code="2") != version_of(one.data)
+        assert version_of() == "1"
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("variable", "text", "message"),
+        [
+            ("EVALUATION__N_QUANTILES", "0", "evaluation.n_quantiles .* greater than or equal to 2, got '0'"),
+            ("EVALUATION__N_GROUPS", "1", "evaluation.n_groups .* greater than or equal to 2, got '1'"),
+            ("EVALUATION__HORIZON", "0", "evaluation.horizon .* greater than or equal to 1"),
+            ("EVALUATION__RISK_FREE_RATE", "2", "evaluation.risk_free_rate .* less than 0.5, got '2'"),
+            ("EVALUATION__RISK_FREE_RATE", "nan", "evaluation.risk_free_rate .* got 'nan'"),
+            ("EVALUATION__WEIGHTING", "value", "evaluation.weighting .* 'equal' or 'cap', got 'value'"),
+            ("SAMPLE__PLANTED_SPREAD", "nan", "sample.planted_spread .* got 'nan'"),
+            ("SAMPLE__TICKERS", "many", "sample.tickers .* valid integer.*, got 'many'"),
+            ("YAHOO__REQUESTS_PER_SECOND", "0", "yahoo.requests_per_second .* greater than 0"),
+            ("DATA__START", "yesterday", "data.start .* valid date.*, got 'yesterday'"),
+            ("PARTITIONS__GRAIN", "week", "partitions.grain .* 'month' or 'day', got 'week'"),
+        ],
+    )
+    def test_nonsense_is_refused_with_its_name_and_place(self, variable: str, text: str, message: str) -> None:
+        with pytest.raises(SettingsError, match=message) as caught:
+            load(**{f"FACTOR_ASSETS_{variable}": text})
+        assert f"(from FACTOR_ASSETS_{variable})" in str(caught.value)
+
+    def test_an_unknown_setting_names_the_nearest(self, tmp_path: Path) -> None:
+        with pytest.raises(
+            SettingsError, match=r"evaluation\.n_group \(from .*_GROUP\) is not a setting; .*'n_groups'"
+        ):
+            load(FACTOR_ASSETS_EVALUATION__N_GROUP="3")
+        with pytest.raises(SettingsError, match=r"hme .*is not a setting; did you mean 'home'"):
+            load(FACTOR_ASSETS_HME="x")
+        file = tmp_path / "factor_assets.toml"
+        file.write_text("[univers]\nname = 'sp500'\n")
+        with pytest.raises(SettingsError, match=r"univers \(from factor_assets.toml\) is not a setting; .*'universe'"):
+            load()
+
+    def test_a_file_that_is_missing_or_malformed(self, tmp_path: Path) -> None:
+        with pytest.raises(SettingsError, match=r"no\.toml does not exist; create it or unset FACTOR_ASSETS_SETTINGS"):
+            load(FACTOR_ASSETS_SETTINGS="no.toml")
+        (tmp_path / "bad.toml").write_text("[data\nsource = 'files'")
+        with pytest.raises(SettingsError, match=r"bad\.toml is not valid TOML: .*line 1.*Correct that line"):
+            load(tmp_path / "bad.toml")
+        (tmp_path / "bad.toml").write_bytes(b"\xff\xfe\x00")
+        with pytest.raises(SettingsError, match=r"bad\.toml is not valid TOML"):
+            load(tmp_path / "bad.toml")
+        with pytest.raises(SettingsError, match="cannot be read"):
+            load(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("variables", "message"),
+        [
+            (
+                {"DATA__START": "2024-01-02", "DATA__END": "2023-01-02"},
+                "data.start 2024-01-02 is after data.end 2023-01-02; swap them",
+            ),
+            ({"DATA__SOURCE": "files"}, "files.path is empty; set files.path to your price files"),
+            ({"UNIVERSE__NAME": "list"}, "universe.tickers is empty; name at least one ticker"),
+            ({"UNIVERSE__NAME": "file"}, "universe.path is empty; set it to a membership file"),
+        ],
+    )
+    def test_settings_that_contradict(self, variables: dict[str, str], message: str) -> None:
+        with pytest.raises(SettingsError, match=message):
+            load(**{f"FACTOR_ASSETS_{name}": text for name, text in variables.items()})
+
+    def test_a_section_and_a_setting_mixed_up(self) -> None:
+        with pytest.raises(
+            SettingsError, match=r"FACTOR_ASSETS_HOME__X names a section, but 'home' is a single setting"
+        ):
+            load(FACTOR_ASSETS_HOME="a", FACTOR_ASSETS_HOME__X="b")
+        with pytest.raises(SettingsError, match=r"data \(from FACTOR_ASSETS_DATA\): .*dictionary.*, got 'files'"):
+            load(FACTOR_ASSETS_DATA="files")
+
+    def test_all_problems_are_told_at_once(self) -> None:
+        with pytest.raises(SettingsError) as caught:
+            load(FACTOR_ASSETS_RUN__EXECUTOR="ray", FACTOR_ASSETS_SAMPLE__SEED="-1")
+        assert "run.executor" in str(caught.value)
+        assert "sample.seed" in str(caught.value)
