@@ -166,7 +166,8 @@ def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
         table.add_column(name, justify="right" if number else "left", no_wrap=True)
     for cells in shown:
         table.add_row(*map(Text, cells))
-    console.print(table, width=None if console.is_terminal else needed + 2, crop=False)
+    # A file has no width to keep to.
+    (console if console.is_terminal else Console(highlight=False, width=max(needed, _PIPED_WIDTH))).print(table)
 
 
 def _shown(value: Any) -> str:

@@ -3,14 +3,34 @@
 import csv
 import os
 import re
+import shutil
 import subprocess
 import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
+from typing import NamedTuple
+from unittest.mock import patch
 
 import pytest
 
+from factor_assets.cli import main
+
 PROGRAM = str(Path(sys.executable).with_name("factor-assets"))
 NOISE = re.compile(r"Traceback|Warning|dagster -|DEBUG|INFO", flags=re.IGNORECASE)
+
+
+def plain(text: str) -> str:
+    """Return what a terminal was sent without its colours and movements."""
+    return re.sub(r"\x1b\[[\d;?]*\w", "", text)
+
+
+class Done(NamedTuple):
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
 class Home:
@@ -25,35 +45,53 @@ class Home:
             "SAMPLE__TICKERS": "12",
         }
 
-    def __call__(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    def environment(self, **settings: str) -> dict[str, str]:
         kept = {name: text for name, text in os.environ.items() if not name.startswith(("FACTOR_ASSETS_", "COLUMNS"))}
-        chosen = {f"FACTOR_ASSETS_{name}": text for name, text in {**self.settings, **settings}.items()}
-        return subprocess.run(
-            [PROGRAM, *arguments],
+        return kept | {f"FACTOR_ASSETS_{name}": text for name, text in {**self.settings, **settings}.items()}
+
+    def __call__(self, *arguments: str, **settings: str) -> Done:
+        """Run a command here and now; starting a process for each would take a second more."""
+        status: int | str | None = 0
+        with (
+            chdir(self.folder),
+            patch.dict(os.environ, self.environment(**settings), clear=True),
+            patch.object(sys, "argv", [PROGRAM, *arguments]),
+            redirect_stdout(StringIO()) as output,
+            redirect_stderr(StringIO()) as errors,
+        ):
+            try:
+                main()
+            except SystemExit as ended:
+                status = ended.code
+        return Done(int(status or 0), output.getvalue(), errors.getvalue())
+
+    def process(self, *command: str) -> Done:
+        """Run a command in a process of its own."""
+        done = subprocess.run(
+            command,
             cwd=self.folder,
-            env={**kept, **chosen},
+            env={**self.environment(), "TERM": "xterm", "NO_COLOR": "1"},
             capture_output=True,
             check=False,
             text=True,
             timeout=200,
         )
+        return Done(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, subprocess.CompletedProcess[str]]:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Done]:
     home = Home(tmp_path_factory.mktemp("demo"))
-    return home, home("demo")
+    return home, home.process(PROGRAM, "demo")
 
 
 @pytest.fixture
-def home(demo: tuple[Home, subprocess.CompletedProcess[str]]) -> Home:
+def home(demo: tuple[Home, Done]) -> Home:
     return demo[0]
 
 
 class TestDemo:
-    def test_ends_with_the_result_in_words_and_the_page(
-        self, demo: tuple[Home, subprocess.CompletedProcess[str]]
-    ) -> None:
+    def test_ends_with_the_result_in_words_and_the_page(self, demo: tuple[Home, Done]) -> None:
         home, done = demo
         assert done.returncode == 0, done.stderr
         assert not NOISE.search(done.stdout + done.stderr)
@@ -64,11 +102,9 @@ class TestDemo:
         assert Path(page) == home.folder / "home" / "reports" / "tear_sheet.html"
         assert Path(page).exists()
 
-    def test_tells_each_stage_where_there_is_no_terminal(
-        self, demo: tuple[Home, subprocess.CompletedProcess[str]]
-    ) -> None:
+    def test_tells_each_stage_where_there_is_no_terminal(self, demo: tuple[Home, Done]) -> None:
         stages = re.findall(
-            r"^(\w+): (\d+) made, 0 skipped, 0 failed in .* s, sample \(synthetic\)$", demo[1].stderr, re.M
+            r"^(\w+): (\d+) made, 0 skipped, 0 failed in .* s, sample \(synthetic\)$", demo[1].stderr, re.MULTILINE
         )
         assert [stage for stage, _ in stages] == ["load_prices", "daily", "details", "report"]
 
@@ -141,30 +177,26 @@ class TestCommands:
         assert "did you mean 'sp500'" in done.stdout
 
     def test_warm_up(self, home: Home) -> None:
-        assert home("warm-up").stdout == "The numeric kernels are compiled.\n"
+        assert home("warm-up").stdout.strip() == "The numeric kernels are compiled."
 
 
-class TestWidth:
-    @pytest.mark.parametrize("columns", ["80", "100"])
-    @pytest.mark.parametrize("command", ["report", "status", "factors", "doctor"])
-    def test_nothing_is_cut(self, home: Home, command: str, columns: str) -> None:
-        program = f"stty cols {columns}; exec {PROGRAM} {command}"
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("FACTOR_ASSETS_", "COLUMNS"))}
-        chosen = {f"FACTOR_ASSETS_{name}": text for name, text in home.settings.items()}
-        done = subprocess.run(
-            ["script", "-qec", f"sh -c '{program}'", "/dev/null"],
-            cwd=home.folder,
-            env={**kept, **chosen, "TERM": "xterm", "NO_COLOR": "1"},
-            capture_output=True,
-            check=True,
-            text=True,
-            timeout=100,
-        )
-        lines = [re.sub(r"\x1b\[[\d;?]*\w", "", line) for line in done.stdout.splitlines()]
-        assert max(map(len, lines)) <= int(columns)
+@pytest.mark.skipif(shutil.which("script") is None, reason="needs the program `script` for a terminal")
+class TestTerminal:
+    @pytest.mark.parametrize(("command", "columns"), [("report", 80), ("report", 100), ("status", 80), ("factors", 80)])
+    def test_nothing_is_cut(self, home: Home, command: str, columns: int) -> None:
+        shell = f"stty cols {columns}; exec {PROGRAM} {command}"
+        done = home.process("script", "-qec", f"sh -c '{shell}'", "/dev/null")
+        assert done.returncode == 0
+        lines = plain(done.stdout).splitlines()
+        assert max(map(len, lines)) <= columns
         assert "…" not in done.stdout
         if command == "report":
             assert any(re.match(r"(liquidity +)?dollar_volume_20d +[+-]\d", line) for line in lines)
+
+    def test_a_bar_shows_how_far_it_is(self, home: Home) -> None:
+        shell = f"stty cols 80; exec {PROGRAM} backfill size"
+        done = home.process("script", "-qec", f"sh -c '{shell}'", "/dev/null")
+        assert re.search(r"daily +[━ ]+3/3 +\d+/s +0:00:\d\d", plain(done.stdout))
 
 
 class TestErrors:

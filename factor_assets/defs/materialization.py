@@ -15,8 +15,6 @@ from factor_assets.storage.slice import Slice
 from factor_assets.storage.store import Provenance, Version
 from factor_assets.workspace import Workspace
 
-SYNTHETIC_TAG = "factor_assets/synthetic"
-
 
 def column_schema(table: Table, *, units: Mapping[str, str] = MappingProxyType({})) -> dg.TableSchema:
     """Return the declared columns, with unit and meaning, as the Dagster UI shows them.
