@@ -1,17 +1,19 @@
 """Assets of evidence: factor_timeseries and factor_quantiles by date, factor_details by ticker, factor_summary."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from factor_assets.columns import TABLES
 from factor_assets.defs.factors import factor_key
-from factor_assets.defs.materialization import replace_slice, table_metadata
+from factor_assets.defs.materialization import on_all, replace_slice, table_asset
 from factor_assets.defs.partitions import TICKERS, dates, earlier, slice_of
 from factor_assets.evaluation.regressions import factor_details as regress_tickers
 from factor_assets.evaluation.summary import factor_summary as summarise
-from factor_assets.evaluation.timeseries import evaluate_factors, history_sessions
+from factor_assets.evaluation.timeseries import evaluate_factors, history_sessions, past_warm_up
 from factor_assets.factors.registry import RegisteredFactor, all_factors
 from factor_assets.settings import version_of
 from factor_assets.storage.slice import EVERYTHING
@@ -39,24 +41,21 @@ def _by_date(workspace: Workspace) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name="factor_returns",
         specs=[
-            dg.AssetSpec(
-                key,
-                description=TABLES[key.to_user_string()].meaning,
-                metadata=table_metadata(TABLES[key.to_user_string()]),
-                group_name=GROUP,
+            table_asset(
+                TABLES[name],
+                group=GROUP,
                 code_version=code_version,
-                kinds={"delta"},
-                skippable=True,
-                partitions_def=dates(settings),
+                partitions=dates(settings),
                 deps=[dg.AssetDep(upstream, partition_mapping=reaches_back) for upstream in upstreams],
+                skippable=True,
             )
-            for key in (TIMESERIES, QUANTILES)
+            for name in ("factor_timeseries", "factor_quantiles")
         ],
         check_specs=[
             dg.AssetCheckSpec(
                 "sessions_computed",
                 asset=TIMESERIES,
-                description="Every factor has a return on every session; null sessions are counted with their reason.",
+                description="Every factor has a return on every session once its lookback has passed.",
             )
         ],
         can_subset=True,
@@ -86,36 +85,50 @@ def _by_date(workspace: Workspace) -> dg.AssetsDefinition:
                     inputs=("prices", "universe", *(_table_of(factor) for factor in factors)),
                 )
         if TIMESERIES in context.selected_asset_keys:
-            reasons = evidence.timeseries["reason"].drop_null().value_counts().to_pylist()
-            counts = {entry["values"]: entry["counts"] for entry in reasons}
-            n_null = sum(counts.values())
-            yield dg.AssetCheckResult(
-                check_name="sessions_computed",
-                asset_key=TIMESERIES,
-                passed=n_null == 0,
-                severity=dg.AssetCheckSeverity.WARN,
-                description=f"{n_null} of {evidence.timeseries.num_rows} factor sessions are null",
-                metadata={"n_null": n_null, "n_rows": evidence.timeseries.num_rows, "reasons": counts},
-            )
+            yield _sessions_check(evidence.timeseries, workspace, factors)
 
     return factor_returns
+
+
+def _sessions_check(
+    timeseries: pa.Table, workspace: Workspace, factors: Sequence[RegisteredFactor]
+) -> dg.AssetCheckResult:
+    lookbacks = {(factor.family, factor.name): factor.lookback for factor in factors}
+    expected = past_warm_up(timeseries, sessions=workspace.sessions(EVERYTHING), lookbacks=lookbacks)
+    missing = timeseries.filter(pa.array(expected)).filter(pc.field("reason").is_valid())
+    counts = {entry["values"]: entry["counts"] for entry in missing["reason"].value_counts().to_pylist()}
+    names = sorted(set(missing["factor_name"].to_pylist()))
+    return dg.AssetCheckResult(
+        check_name="sessions_computed",
+        asset_key=TIMESERIES,
+        passed=not missing.num_rows,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{missing.num_rows} of {int(expected.sum())} factor sessions past the lookback are null:"
+        f" {', '.join(names)}"
+        if missing.num_rows
+        else None,
+        metadata={
+            "n_null": missing.num_rows,
+            "n_expected": int(expected.sum()),
+            "n_before_lookback": timeseries.num_rows - int(expected.sum()),
+            "reasons": counts,
+        },
+    )
 
 
 def _by_ticker(workspace: Workspace) -> dg.AssetsDefinition:
     settings = workspace.settings
     code_version = version_of(settings.evaluation)
 
-    @dg.asset(
-        name="factor_details",
-        description=TABLES["factor_details"].meaning,
-        metadata=table_metadata(TABLES["factor_details"]),
-        group_name=GROUP,
+    spec = table_asset(
+        TABLES["factor_details"],
+        group=GROUP,
         code_version=code_version,
-        kinds={"delta"},
-        partitions_def=TICKERS,
-        deps=[dg.AssetDep(key, partition_mapping=dg.AllPartitionMapping()) for key in (TIMESERIES, "prices")],
-        backfill_policy=dg.BackfillPolicy.single_run(),
+        partitions=TICKERS,
+        deps=on_all(TIMESERIES, dg.AssetKey("prices")),
     )
+
+    @dg.multi_asset(name="factor_details", specs=[spec], backfill_policy=dg.BackfillPolicy.single_run())
     def factor_details(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         part = slice_of(context)
         rows = regress_tickers(
@@ -144,15 +157,11 @@ def _summary(workspace: Workspace) -> dg.AssetsDefinition:
     settings = workspace.settings
     code_version = version_of(settings.evaluation)
 
-    @dg.asset(
-        name="factor_summary",
-        description=TABLES["factor_summary"].meaning,
-        metadata=table_metadata(TABLES["factor_summary"]),
-        group_name=GROUP,
-        code_version=code_version,
-        kinds={"delta"},
-        deps=[dg.AssetDep(key, partition_mapping=dg.AllPartitionMapping()) for key in (TIMESERIES, DETAILS)],
+    spec = table_asset(
+        TABLES["factor_summary"], group=GROUP, code_version=code_version, deps=on_all(TIMESERIES, DETAILS)
     )
+
+    @dg.multi_asset(name="factor_summary", specs=[spec])
     def factor_summary(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         rows = summarise(
             workspace.store.read("factor_timeseries"),

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from factor_assets.columns import factor_table
-from factor_assets.defs.materialization import replace_slice, table_metadata
+from factor_assets.defs.materialization import replace_slice, table_asset
 from factor_assets.defs.partitions import dates, earlier, slice_of
 from factor_assets.evaluation.pictures import value_band_png
 from factor_assets.expressions.engine import evaluate
@@ -43,30 +43,18 @@ def _family(workspace: Workspace, family: str, factors: list[RegisteredFactor]) 
     @dg.multi_asset(
         name=f"{family}_factors",
         specs=[
-            dg.AssetSpec(
-                key,
-                description=f"{factor.factor.description}\n\n`{factor.expression}`\n\n{factor.factor.cite}",
-                metadata={
-                    **table_metadata(factor_table(family, factor.name), units={"value": factor.factor.unit}),
-                    "formula": str(factor.expression),
-                    "citation": factor.factor.cite,
-                    "unit": factor.factor.unit,
-                    "lookback_sessions": factor.lookback,
-                    "sign_as_published": factor.factor.sign,
-                    **(
-                        {"doi": dg.MetadataValue.url(f"https://doi.org/{factor.factor.doi}")}
-                        if factor.factor.doi
-                        else {}
-                    ),
-                },
-                group_name=family,
+            table_asset(
+                factor_table(family, factor.name),
+                group=family,
                 code_version=factor.code_version,
-                kinds={"delta"},
-                skippable=True,
-                partitions_def=dates(settings),
+                partitions=dates(settings),
                 deps=[dg.AssetDep(name, partition_mapping=reaches_back) for name in ("prices", "universe")],
+                description=f"{factor.factor.description}\n\n`{factor.expression}`\n\n{factor.factor.cite}",
+                metadata=_declared(factor),
+                units={"value": factor.factor.unit},
+                skippable=True,
             )
-            for key, factor in by_key.items()
+            for factor in factors
         ],
         check_specs=[
             dg.AssetCheckSpec(
@@ -110,6 +98,18 @@ def _family(workspace: Workspace, family: str, factors: list[RegisteredFactor]) 
             yield _coverage_check(panel, values, start=start, factor=factor, warm=_warm_rows(workspace, panel, factor))
 
     return family_factors
+
+
+def _declared(factor: RegisteredFactor) -> dict[str, Any]:
+    declaration = factor.factor
+    return {
+        "formula": str(factor.expression),
+        "citation": declaration.cite,
+        "unit": declaration.unit,
+        "lookback_sessions": factor.lookback,
+        "sign_as_published": declaration.sign,
+        **({"doi": dg.MetadataValue.url(f"https://doi.org/{declaration.doi}")} if declaration.doi else {}),
+    }
 
 
 def _describe(values: Array) -> Mapping[str, Any]:

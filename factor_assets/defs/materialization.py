@@ -1,7 +1,7 @@
 """How an asset's rows reach the store, and what the event says about them."""
 
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -38,9 +38,49 @@ def column_schema(table: Table, *, units: Mapping[str, str] = MappingProxyType({
     )
 
 
-def table_metadata(table: Table, *, units: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
-    """Return the metadata that an asset's definition carries; `units` as in `column_schema`."""
-    return {"dagster/column_schema": column_schema(table, units=units), "dagster/table_name": table.name}
+def table_asset(
+    table: Table,
+    *,
+    group: str,
+    code_version: str,
+    partitions: dg.PartitionsDefinition[Any] | None = None,
+    deps: Sequence[dg.AssetDep] = (),
+    description: str = "",
+    metadata: Mapping[str, Any] = MappingProxyType({}),
+    units: Mapping[str, str] = MappingProxyType({}),
+    skippable: bool = False,
+) -> dg.AssetSpec:
+    """Return the asset of a table; its key is the table's name.
+
+    Parameters
+    ----------
+    description
+        By default the table's meaning.
+    units
+        As in `column_schema`.
+    skippable
+        Whether a run that names it may give nothing: one of several of an op, or one whose partitions may fail alone.
+    """
+    return dg.AssetSpec(
+        dg.AssetKey(table.name.split("/")),
+        description=description or table.meaning,
+        metadata={
+            "dagster/column_schema": column_schema(table, units=units),
+            "dagster/table_name": table.name,
+            **metadata,
+        },
+        group_name=group,
+        code_version=code_version,
+        kinds={"delta"},
+        partitions_def=partitions,
+        deps=deps,
+        skippable=skippable,
+    )
+
+
+def on_all(*keys: dg.AssetKey) -> list[dg.AssetDep]:
+    """Depend on every partition of the assets."""
+    return [dg.AssetDep(key, partition_mapping=dg.AllPartitionMapping()) for key in keys]
 
 
 def replace_slice(

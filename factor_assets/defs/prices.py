@@ -10,7 +10,7 @@ import pyarrow as pa
 from factor_assets.columns import TABLES
 from factor_assets.defs.checks import finding_results, finding_specs
 from factor_assets.defs.event_log import recorded_together
-from factor_assets.defs.materialization import replace_slice, table_metadata, version_metadata, write
+from factor_assets.defs.materialization import on_all, replace_slice, table_asset, version_metadata, write
 from factor_assets.defs.partitions import TICKERS, dates, slice_of
 from factor_assets.errors import SourceError
 from factor_assets.panel.prices import clean_prices
@@ -23,6 +23,7 @@ from factor_assets.storage.store import Version
 from factor_assets.workspace import Workspace
 
 PRICE_HISTORY, UNIVERSE = dg.AssetKey("price_history"), dg.AssetKey("universe")
+GROUP = "prices"
 PRICES, CORPORATE_ACTIONS = dg.AssetKey("prices"), dg.AssetKey("corporate_actions")
 
 
@@ -47,16 +48,14 @@ def _price_history(workspace: Workspace) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name="price_history",
         specs=[
-            dg.AssetSpec(
-                PRICE_HISTORY,
+            table_asset(
+                TABLES["price_history"],
+                group=GROUP,
+                code_version=code_version,
+                partitions=TICKERS,
+                description=f"{TABLES['price_history'].meaning} Source: {workspace.source.label}.",
                 # A ticker that fails is not recorded as made, so it must be allowed to give nothing.
                 skippable=True,
-                description=f"{TABLES['price_history'].meaning} Source: {workspace.source.label}.",
-                metadata=table_metadata(TABLES["price_history"]),
-                group_name="prices",
-                code_version=code_version,
-                kinds={"delta"},
-                partitions_def=TICKERS,
             )
         ],
         check_specs=[
@@ -172,15 +171,13 @@ def _universe(workspace: Workspace) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name="universe",
         specs=[
-            dg.AssetSpec(
-                UNIVERSE,
-                description=f"{TABLES['universe'].meaning} Universe: {settings.universe_name}.",
-                metadata=table_metadata(TABLES["universe"]),
-                group_name="prices",
+            table_asset(
+                TABLES["universe"],
+                group=GROUP,
                 code_version=code_version,
-                kinds={"delta"},
-                partitions_def=dates(settings),
-                deps=[dg.AssetDep(PRICE_HISTORY, partition_mapping=dg.AllPartitionMapping())],
+                partitions=dates(settings),
+                deps=on_all(PRICE_HISTORY),
+                description=f"{TABLES['universe'].meaning} Universe: {settings.universe_name}.",
             )
         ],
         check_specs=[
@@ -237,23 +234,20 @@ def _universe(workspace: Workspace) -> dg.AssetsDefinition:
 def _prices(workspace: Workspace) -> dg.AssetsDefinition:
     settings = workspace.settings
     code_version = version_of()
-    whole_history = [dg.AssetDep(PRICE_HISTORY, partition_mapping=dg.AllPartitionMapping())]
 
     @dg.multi_asset(
         name="prices",
         specs=[
-            dg.AssetSpec(
-                key,
-                description=f"{TABLES[key.to_user_string()].meaning} Source: {workspace.source.label}.",
-                metadata=table_metadata(TABLES[key.to_user_string()]),
-                group_name="prices",
+            table_asset(
+                TABLES[name],
+                group=GROUP,
                 code_version=code_version,
-                kinds={"delta"},
-                partitions_def=dates(settings),
-                deps=whole_history,
+                partitions=dates(settings),
+                deps=on_all(PRICE_HISTORY),
+                description=f"{TABLES[name].meaning} Source: {workspace.source.label}.",
                 skippable=True,
             )
-            for key in (PRICES, CORPORATE_ACTIONS)
+            for name in ("prices", "corporate_actions")
         ],
         check_specs=finding_specs(CHECKS, PRICES),
         can_subset=True,

@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 
 from factor_assets.defs.evaluation import DETAILS, GROUP, QUANTILES, SUMMARY, TIMESERIES
-from factor_assets.defs.materialization import picture
+from factor_assets.defs.materialization import on_all, picture
 from factor_assets.evaluation.pictures import cumulative_spread_png
 from factor_assets.evaluation.tear_sheet import TearSheetContext, tear_sheet
 from factor_assets.panel.prices import clean_prices
@@ -29,7 +29,7 @@ def report_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
         kinds={"html"},
         deps=[
             SUMMARY,
-            *(dg.AssetDep(key, partition_mapping=dg.AllPartitionMapping()) for key in (TIMESERIES, QUANTILES, DETAILS)),
+            *on_all(TIMESERIES, QUANTILES, DETAILS),
         ],
     )
     def tear_sheet_page() -> dg.MaterializeResult[Any]:

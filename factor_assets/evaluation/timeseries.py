@@ -5,7 +5,7 @@ that any cut of the dates gives the same bits. What does not belong here: the de
 `information.py`), evidence over all sessions (`regressions.py`, `summary.py`).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -19,6 +19,7 @@ from factor_assets.evaluation.forward_returns import completed_return
 from factor_assets.evaluation.information import quantile_returns, rank_ic
 from factor_assets.evaluation.portfolios import Portfolios, reason_texts, sort_portfolios
 from factor_assets.evaluation.ranking import Counts, rank
+from factor_assets.panel.calendar import Dates
 from factor_assets.panel.panel import Array, Panel
 from factor_assets.settings import EvaluationSettings
 
@@ -48,6 +49,27 @@ def history_sessions(settings: EvaluationSettings) -> int:
     forward return.
     """
     return max(2, settings.execution_lag + settings.horizon)
+
+
+def past_warm_up(
+    timeseries: pa.Table, *, sessions: Dates, lookbacks: Mapping[tuple[str, str], int]
+) -> npt.NDArray[np.bool_]:
+    """Tell which rows of `factor_timeseries` can be expected to have a return.
+
+    Parameters
+    ----------
+    sessions
+        datetime64[D] of shape (n_sessions,): every session of the data, from the first on.
+    lookbacks
+        (family, name) -> sessions that the factor's first value needs before it.
+
+    Returns
+    -------
+    bool of shape (n_rows,): false while the factor of the previous session could not have a value yet.
+    """
+    position = np.searchsorted(sessions, timeseries["date"].to_numpy().astype("datetime64[D]"))
+    labels = zip(timeseries["factor_type"].to_pylist(), timeseries["factor_name"].to_pylist(), strict=True)
+    return np.asarray(position > np.array([lookbacks[label] for label in labels], dtype=np.int64))
 
 
 def evaluate_factors(
