@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
+from typing import TextIO, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -36,6 +38,7 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "shares_outstanding": ("shares",),
     "sector": ("gics_sector",),
 }
+_UNEVEN = "CSV parse error: Expected"
 ZERO_IS_NO_SPLIT = "stock_splits"  # Yahoo's name for the column, in which it writes 0 where there is no split
 
 
@@ -93,34 +96,43 @@ class PriceFile:
             If the file cannot be read.
         """
         wanted = {name: self.columns[name] for name in names if name in self.columns}
-        refused: list[int] = []
+        columns, refused = list(wanted.values()), 0
         with explained(self.path):
-            parts = [
-                batch if spellings is None else _only(batch, self.columns["ticker"], spellings)
-                for batch in self._batches(list(wanted.values()), refused)
-            ]
+            try:
+                parts = [self._only(batch, spellings) for batch in self._batches(columns)]
+            except pa.ArrowInvalid as error:
+                if _UNEVEN not in str(error):
+                    raise
+                # Arrow could skip such lines by a callback, but a Python callback in its threads aborts the process
+                # now and then when that ends (pyarrow 26).
+                lines, refused = _even_lines(self.path, self.separator)
+                parts = [self._only(batch, spellings) for batch in self._csv_batches(lines, columns)]
             if not parts:
                 raise MalformedDataError(f"{self.path} has a header but no rows.")
-            return pa.Table.from_batches(parts).select(list(wanted.values())).rename_columns(list(wanted)), len(refused)
+            return pa.Table.from_batches(parts).select(columns).rename_columns(list(wanted)), refused
 
-    def _batches(self, columns: list[str], refused: list[int]) -> Iterator[pa.RecordBatch]:
+    def _batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         if _suffix(self.path) in PARQUET_SUFFIXES:
             with pq.ParquetFile(self.path) as file:
                 yield from file.iter_batches(columns=columns)
-            return
+        else:
+            with pa.input_stream(self.path, compression="detect") as stream:
+                yield from self._csv_batches(stream, columns)
 
-        def refuse(_: object) -> str:
-            refused.append(1)
-            return "skip"
+    def _csv_batches(self, stream: pa.NativeFile, columns: list[str]) -> pyarrow.csv.CSVStreamingReader:
+        return pyarrow.csv.open_csv(
+            stream,
+            parse_options=pyarrow.csv.ParseOptions(delimiter=self.separator),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(columns, pa.string()), include_columns=columns
+            ),
+        )
 
-        with pa.input_stream(self.path, compression="detect") as stream:
-            yield from pyarrow.csv.open_csv(
-                stream,
-                parse_options=pyarrow.csv.ParseOptions(delimiter=self.separator, invalid_row_handler=refuse),
-                convert_options=pyarrow.csv.ConvertOptions(
-                    column_types=dict.fromkeys(columns, pa.string()), include_columns=columns
-                ),
-            )
+    def _only(self, batch: pa.RecordBatch, spellings: Sequence[str] | None) -> pa.RecordBatch:
+        if spellings is None:
+            return batch
+        wanted = pa.array(spellings, pa.string())
+        return batch.filter(pc.is_in(batch[self.columns["ticker"]].cast(pa.string()), value_set=wanted))
 
 
 def open_price_file(path: Path, *, mapping: Mapping[str, str]) -> PriceFile:
@@ -216,17 +228,33 @@ def _plain(name: str) -> str:
     return re.sub(r"[ .\-]+", "_", name.strip().lower())
 
 
-def _only(batch: pa.RecordBatch, column: str, spellings: Sequence[str]) -> pa.RecordBatch:
-    return batch.filter(pc.is_in(batch[column].cast(pa.string()), value_set=pa.array(spellings, pa.string())))
-
-
 def _csv_header(path: Path) -> tuple[list[str], str]:
     """Return the names in the first line, and the separator that occurs most often in it."""
-    opened = gzip.open if path.suffix.lower() == ".gz" else open
-    with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
+    with _text(path) as file:
         line = file.readline()
     separator = max((",", ";", "\t", "|"), key=line.count)
     return next(csv.reader([line], delimiter=separator), []), separator
+
+
+def _even_lines(path: Path, separator: str) -> tuple[pa.BufferReader, int]:
+    """Return the lines that have as many cells as the header, and the number of those that have not."""
+    even, refused = StringIO(newline=""), 0
+    write = csv.writer(even, delimiter=separator).writerow
+    with _text(path) as file:
+        cells = csv.reader(file, delimiter=separator)
+        header = next(cells)
+        write(header)
+        for line in cells:
+            if len(line) == len(header):
+                write(line)
+            elif line:
+                refused += 1
+    return pa.BufferReader(even.getvalue().encode()), refused
+
+
+def _text(path: Path) -> TextIO:
+    opened = gzip.open if path.suffix.lower() == ".gz" else open
+    return cast(TextIO, opened(path, "rt", encoding="utf-8-sig", newline=""))
 
 
 @contextmanager
