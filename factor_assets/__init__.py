@@ -9,6 +9,7 @@ factors      declarations, one file a family
 evaluation   factors and later returns -> evidence
 storage      tables at rest
 defs         Dagster: assets, checks, schedules
+calendar     sessions of an exchange
 settings     the only reader of the environment; `columns` and `errors` declare what is stored and what can go wrong
 
 The names below are the notebook API; each loads its module on first use, so that importing the package is light.

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from factor_assets import calendar
 from factor_assets.errors import FactorAssetsError
-from factor_assets.panel import calendar
 from factor_assets.settings import Settings
 from factor_assets.storage.atomic import replace_file
 from factor_assets.workspace import Workspace

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from factor_assets import calendar
+from factor_assets.calendar import Dates
 from factor_assets.errors import UniverseError
-from factor_assets.panel import calendar
-from factor_assets.panel.calendar import Dates
 from factor_assets.panel.panel import Array, Panel
 from factor_assets.panel.universe import MEMBERSHIPS, Membership, match_spelling, universe_tickers
 from factor_assets.settings import Settings

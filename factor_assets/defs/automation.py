@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as Job
 from sqlalchemy.exc import IntegrityError
 
+from factor_assets import calendar
 from factor_assets.defs.maintenance import LAKE_MAINTENANCE
 from factor_assets.defs.partitions import TICKERS, partition_of
-from factor_assets.panel import calendar
 from factor_assets.settings import Settings
 from factor_assets.workspace import Workspace
 

@@ -6,9 +6,9 @@ import dagster as dg
 import numpy as np
 import numpy.typing as npt
 
+from factor_assets import calendar
+from factor_assets.calendar import Dates
 from factor_assets.errors import StoreError
-from factor_assets.panel import calendar
-from factor_assets.panel.calendar import Dates
 from factor_assets.settings import Settings
 from factor_assets.storage.slice import EVERYTHING, Slice
 

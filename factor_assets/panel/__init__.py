@@ -1,1 +1,1 @@
-"""Raw rows -> what was known, when: calendar, universe, clean prices, adjustments, and the aligned `Panel`."""
+"""Raw rows -> what was known, when: universe, clean prices, adjustments, and the aligned `Panel`."""

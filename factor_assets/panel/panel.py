@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from factor_assets.calendar import Dates, session_positions
 from factor_assets.errors import MisalignedError, PanelError, UnknownFieldError, did_you_mean
-from factor_assets.panel.calendar import Dates, session_positions
 
 Array = npt.NDArray[np.float64]
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from factor_assets.calendar import Dates, session_positions
 from factor_assets.columns import TABLES
-from factor_assets.panel.calendar import Dates, session_positions
 from factor_assets.storage.slice import EVERYTHING, Slice
 
 Array = npt.NDArray[np.float64]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from factor_assets.panel.calendar import session_positions
+from factor_assets.calendar import session_positions
 from factor_assets.panel.prices import PRICES, Array, CleanPrices, CleanRows, Indices, inside
 from factor_assets.storage.slice import EVERYTHING, Slice
 

@@ -24,11 +24,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from factor_assets.calendar import time_zone
 from factor_assets.errors import SourceError, did_you_mean
 from factor_assets.settings import Settings
 from factor_assets.sources.as_traded import undo_splits
 from factor_assets.sources.delivered_rows import Zones, clip_dates, issue_remarks, place_rows, sort_rows
-from factor_assets.sources.exchange import exchange_zone
 from factor_assets.sources.price_files import (
     CSV_SUFFIXES,
     PARQUET_SUFFIXES,
@@ -95,7 +95,7 @@ class FilesSource:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings.files
         self._paths = find_files(settings.files.path)
-        exchange = exchange_zone(settings.data.calendar)
+        exchange = ZoneInfo(time_zone(settings.data.calendar))
         self._zones = Zones(exchange=exchange, naive=_zone(settings.files.timezone) or exchange)
 
     @property

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from factor_assets.calendar import sessions as exchange_sessions
 from factor_assets.columns import TABLES
-from factor_assets.errors import SourceError, did_you_mean
+from factor_assets.errors import CalendarError, SourceError, did_you_mean
 from factor_assets.settings import Settings
-from factor_assets.sources.exchange import exchange_sessions
 from factor_assets.sources.price_source import OUTSIDE_RANGE, Delivery, price_source
 
 LABEL = "sample (synthetic)"
@@ -296,6 +296,10 @@ class SampleSource:
     def _market(self) -> tuple[npt.NDArray[np.datetime64], SampleMarket]:
         if self._opened is None:
             dates = exchange_sessions(self._calendar, self._start, self._end)
+            if not len(dates):
+                raise CalendarError(
+                    f"{self._calendar} has no session from {self._start} to {self._end}; change data.start or data.end."
+                )
             sample = self._parameters
             market = simulate_market(
                 len(dates), seed=sample.seed, n_tickers=sample.tickers, planted_spread=sample.planted_spread

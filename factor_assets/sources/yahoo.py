@@ -11,16 +11,17 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from factor_assets.calendar import time_zone
 from factor_assets.errors import MalformedDataError, SourceError
 from factor_assets.settings import Settings
 from factor_assets.sources.delivered_rows import NUMBERS, SCHEMA, clip_dates, issue_remarks, sort_rows
-from factor_assets.sources.exchange import exchange_zone
 from factor_assets.sources.price_source import Delivery, price_source
 from factor_assets.sources.yahoo_chart import LABEL, Chart, read_chart
 
@@ -59,7 +60,7 @@ class YahooSource:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings.yahoo
-        self._zone = exchange_zone(settings.data.calendar)
+        self._zone = ZoneInfo(time_zone(settings.data.calendar))
         self._now, self._sleep = now, sleep
         self._pace = RequestPace(settings.yahoo.requests_per_second, sleep=sleep, clock=clock)
 

@@ -10,10 +10,10 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from factor_assets import calendar
 from factor_assets.defs.automation import PARTITION, RANGE_END, RANGE_START, SESSION_TAG, STAGES
 from factor_assets.defs.graph import build_definitions
 from factor_assets.defs.instance import open_instance
-from factor_assets.panel import calendar
 from factor_assets.settings import Settings
 from factor_assets.workspace import Workspace
 from factor_assets_tests.market import run, small_settings

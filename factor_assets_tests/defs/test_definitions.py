@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import pytest
 
+from factor_assets import calendar
 from factor_assets.defs.automation import STAGES, stage_selections
 from factor_assets.defs.graph import build_definitions
 from factor_assets.defs.partitions import dates, partition_of, partitions_back
-from factor_assets.panel import calendar
 from factor_assets_tests.market import small_settings
 
 SETTINGS = small_settings(Path("unused"))

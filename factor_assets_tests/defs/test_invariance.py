@@ -148,7 +148,7 @@ EVENT_DAY = date(2023, 4, 3)
 
 def files_of(path: Path, header: list[str], *, event: bool) -> dict[str, Any]:
     """Write a price file of five tickers, with or without a split and a dividend on the event day."""
-    from factor_assets.panel.calendar import sessions
+    from factor_assets.calendar import sessions
 
     lines = list(header)
     for number, ticker in enumerate("ABCDE"):

@@ -195,9 +195,11 @@ class TestErrors:
 
     def test_dates_outside_the_data_before_anything_runs(self, made: Settings) -> None:
         before = Workspace(made).store.versions("price_history")
-        with pytest.raises(SettingsError, match=r"No session of the data lies on or after 2030-01-01; they run from 2023-01 to"):
+        with pytest.raises(
+            SettingsError, match=r"No session of the data lies on or after 2030-01-01; they run from 2023-01 to"
+        ):
             run(made, start=date(2030, 1, 1))
-        with pytest.raises(SettingsError, match="first date 2023-03-01 is after the last 2023-02-01; swap them"):
+        with pytest.raises(SettingsError, match=r"first date 2023-03-01 is after the last 2023-02-01; swap them"):
             run(made, start=date(2023, 3, 1), end=date(2023, 2, 1))
         assert Workspace(made).store.versions("price_history") == before
 

@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pyarrow as pa
 
+from factor_assets.calendar import sessions
 from factor_assets.columns import TABLES
-from factor_assets.panel.calendar import sessions
 from factor_assets.panel.panel import Panel
 from factor_assets.panel.prices import clean_prices
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from factor_assets.calendar import sessions
 from factor_assets.columns import TABLES
-from factor_assets.panel.calendar import sessions
 from factor_assets.panel.prices import clean_prices
 from factor_assets.storage.rows import checksum, conform
 from factor_assets.storage.slice import Slice

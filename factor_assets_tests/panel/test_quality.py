@@ -6,7 +6,7 @@ from itertools import pairwise
 import pyarrow as pa
 import pytest
 
-from factor_assets.panel.calendar import sessions
+from factor_assets.calendar import sessions
 from factor_assets.panel.prices import clean_prices
 from factor_assets.panel.quality import CHECKS, Finding, inspect
 from factor_assets.storage.slice import EVERYTHING, Slice

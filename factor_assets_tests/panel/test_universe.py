@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from factor_assets.calendar import sessions
 from factor_assets.columns import TABLES
 from factor_assets.errors import UniverseError
 from factor_assets.panel import universe as module
-from factor_assets.panel.calendar import sessions
 from factor_assets.panel.universe import (
     UNIVERSES,
     members,

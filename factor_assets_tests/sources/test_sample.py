@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
+from factor_assets.calendar import sessions as exchange_sessions
 from factor_assets.columns import TABLES
 from factor_assets.errors import CalendarError, SourceError
 from factor_assets.settings import Settings
-from factor_assets.sources.exchange import exchange_sessions
 from factor_assets.sources.price_source import OUTSIDE_RANGE, Delivery
 from factor_assets.sources.sample import LABEL, SECTORS, SampleMarket, SampleSource, simulate_market
 
@@ -221,5 +221,5 @@ class TestErrors:
 
     def test_a_range_without_sessions(self) -> None:
         weekend = settings(data={"start": "2017-01-07", "end": "2017-01-08"})
-        with pytest.raises(CalendarError, match=r"XNYS has no sessions from 2017-01-07 to 2017-01-08"):
+        with pytest.raises(CalendarError, match=r"XNYS has no session from 2017-01-07 to 2017-01-08"):
             SampleSource(weekend).tickers()

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from factor_assets.calendar import sessions as exchange_sessions
 from factor_assets.columns import TABLES
 from factor_assets.settings import Settings
-from factor_assets.sources.exchange import exchange_sessions
 from factor_assets.sources.price_source import IN_THE_FUTURE, OUTSIDE_RANGE, Delivery
 from factor_assets.sources.yahoo import RequestPace, YahooSource, yahoo_symbol
 from factor_assets.sources.yahoo_chart import REPEATED, UNFINISHED, read_chart

@@ -62,7 +62,6 @@ class TestConcurrentWriters:
         assert sum(v.operation == "write" for v in versions) == 32
         assert sorted(int(v.id) for v in versions) == list(range(32))
 
-
     def test_a_table_that_another_writer_creates_meanwhile(self, tmp_path: Path) -> None:
         # Delta itself would add the second writer's rows to the first one's.
         first, second = LakeStore(tmp_path), LakeStore(tmp_path)

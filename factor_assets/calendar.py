@@ -192,19 +192,6 @@ def last_completed_session(calendar: str, now: datetime) -> date:
     return known.sessions[position].item()  # type: ignore[no-any-return]
 
 
-def weekday_holidays(calendar: str, start: date, end: date) -> list[date]:
-    """Return the weekdays from `start` to `end` (inclusive) on which the exchange does not trade.
-
-    Raises
-    ------
-    CalendarError
-        As `sessions`.
-    """
-    trading = sessions(calendar, start, end)
-    days = np.arange(np.datetime64(start, "D"), np.datetime64(end, "D") + 1)
-    return list(days[np.is_busday(days) & ~np.isin(days, trading)].tolist())
-
-
 def _require_known(known: _Calendar, *days: date) -> None:
     first, last = known.sessions[0].item(), known.sessions[-1].item()
     # Slack of a week: ANCHOR itself and a year's last days are usually not sessions.

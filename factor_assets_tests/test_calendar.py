@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factor_assets.errors import CalendarError
-from factor_assets.panel.calendar import (
+from factor_assets.calendar import (
     calendar_range,
     close_time,
     last_completed_session,
@@ -20,8 +19,8 @@ from factor_assets.panel.calendar import (
     session_positions,
     sessions,
     time_zone,
-    weekday_holidays,
 )
+from factor_assets.errors import CalendarError
 
 DAYS = st.dates(date(1990, 1, 1), date(2025, 12, 31))
 
@@ -58,7 +57,9 @@ class TestAgainstExchangeCalendars:
         assert close_time("XNYS", date(2024, 1, 3)) == datetime(2024, 1, 3, 21, 0, tzinfo=UTC)
 
     def test_holidays_of_a_year(self):
-        assert [str(d) for d in weekday_holidays("XNYS", date(2024, 1, 1), date(2024, 12, 31))] == [
+        open_days = set(sessions("XNYS", date(2024, 1, 1), date(2024, 12, 31)).tolist())
+        weekdays = [d for d in (date(2024, 1, 1) + timedelta(days=i) for i in range(366)) if d.weekday() < 5]
+        assert [str(d) for d in weekdays if d not in open_days] == [
             "2024-01-01", "2024-01-15", "2024-02-19", "2024-03-29", "2024-05-27", "2024-06-19", "2024-07-04",
             "2024-09-02", "2024-11-28", "2024-12-25",
         ]  # fmt: skip
@@ -85,15 +86,6 @@ class TestProperties:
         assert later > day
         assert previous_session("XNYS", later, n) <= day
         assert next_session("XNYS", previous_session("XNYS", day)) >= day
-
-    @given(day=DAYS)
-    def test_weekdays_are_sessions_or_holidays(self, day):
-        end = day + timedelta(days=40)
-        trading = set(sessions("XNYS", day, end).tolist())
-        holidays = set(weekday_holidays("XNYS", day, end))
-        weekdays = {day + timedelta(days=i) for i in range(41) if (day + timedelta(days=i)).weekday() < 5}
-        assert trading | holidays == weekdays
-        assert not trading & holidays
 
     @given(days=st.lists(st.dates(date(1900, 1, 1), date(2100, 1, 1)) | st.dates(date(2024, 1, 1), date(2024, 3, 1))))
     def test_positions_are_those_of_a_search(self, days):
