@@ -56,24 +56,6 @@ def deliver(
 
 
 class TestAgainstThePlantedPremium:
-    @pytest.mark.slow
-    def test_the_interval_covers_the_spread_at_its_rate_and_the_null_is_significant_at_its(self) -> None:
-        covered = significant = 0
-        spreads = []
-        for seed in range(200):
-            m = market(seed)
-            returns = total_returns(m)
-            planted, null = high_minus_low(m, m.close, returns), high_minus_low(m, m.open, returns)
-            covered += abs(stats.ttest_1samp(planted, SPREAD).statistic) < 1.96
-            significant += abs(stats.ttest_1samp(null, 0.0).statistic) > 1.96
-            spreads.append(planted.mean())
-        # The ranges hold 99.9% of binomial draws with 200 tries at 95% and 5%.
-        assert 179 <= covered <= 198
-        assert 2 <= significant <= 21
-        mean, error = np.mean(spreads), np.std(spreads, ddof=1) / np.sqrt(200)
-        assert abs(mean - SPREAD) < 3.3 * error
-        assert error < 0.02 * SPREAD
-
     def test_the_premium_follows_the_delivered_location_exactly(self) -> None:
         m = market(3)
         location = (m.close - m.low) / (m.high - m.low)
