@@ -10,7 +10,7 @@ demo: $(VENV)/installed  ## Run the whole graph on the synthetic sample market a
 	$(BIN)/factor-assets demo
 
 test: $(VENV)/installed-test  ## Every test.
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist worksteal --durations=10
 
 test-fast: $(VENV)/installed-test  ## The tests that take less than ten seconds each.
 	$(BIN)/pytest -n 2 -m "not slow"

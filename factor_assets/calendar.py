@@ -43,7 +43,7 @@ def _calendar(name: str) -> _Calendar:
             built = _build(name)
     except xc.errors.InvalidCalendarName:
         raise CalendarError(
-            f"No exchange calendar {name!r} is known; {did_you_mean(name, xc.get_calendar_names())}"
+            f"data.calendar is {name!r}, which is not an exchange; {did_you_mean(name, xc.get_calendar_names())}"
         ) from None
     except (ValueError, NotImplementedError) as error:
         raise CalendarError(

@@ -18,7 +18,14 @@ from factor_assets_tests.market import Graph, small_settings
 
 # More than 252 sessions, so that every lookback is filled before the last months.
 SPAN: dict[str, Any] = {"source": "sample", "start": date(2022, 1, 3), "end": date(2023, 4, 28)}
-LAST_MONTH = date(2023, 4, 1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_plots() -> Iterator[None]:
+    """Leave the plots out: they are not stored in tables, and drawing them would take half of these tests' time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("factor_assets.defs.factors.value_band_png", lambda *_args, **_options: b"")
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +71,17 @@ class TestAgainstOneRange:
         graph.run("price_history")
         definition = dates(graph.settings)
         keys = list(definition.get_partition_keys())
-        days = [definition.time_window_for_partition_key(key).start.date() for key in keys]
-        days = [max(day, graph.settings.start) for day in days]
-        alone = days if grain == "month" else [day for day in days if day >= LAST_MONTH]
+        # The year before is one range of months, so that lookbacks are filled; then partitions are made one by one.
+        by_month = Graph(small_settings(tmp_path, data=SPAN))
+        first = date(2023, 1, 1) if grain == "month" else date(2023, 4, 1)
+        starts = [definition.time_window_for_partition_key(key).start.date() for key in keys]
+        late = [day for day in starts if day >= first]
+        together, alone = late[:-8], late[-8:]
         order = random.Random(5)
         for names in daily_names(graph):
-            if grain == "day":
-                graph.run(*names, end=LAST_MONTH - timedelta(days=1))
+            by_month.run(*names, end=first - timedelta(days=1))
+            if together:
+                graph.run(*names, start=together[0], end=together[-1])
             order.shuffle(alone)
             for day in alone:
                 graph.run(*names, start=day, end=day)
