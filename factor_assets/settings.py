@@ -69,7 +69,7 @@ class FilesSettings(_Section):
 class YahooSettings(_Section):
     """Yahoo Finance through yfinance."""
 
-    batch_size: int = Field(20, ge=1, le=200, description="Tickers a request batch.")
+    batch_size: int = Field(20, ge=1, le=200, description="Tickers that are committed together.")
     requests_per_second: float = Field(2.0, gt=0, le=20, description="Upper limit of the request rate.")
     retries: int = Field(4, ge=0, le=20, description="Further attempts after a rate limit or a failed connection.")
     overlap_sessions: int = Field(5, ge=1, le=60, description="Stored sessions fetched again, to notice revisions.")

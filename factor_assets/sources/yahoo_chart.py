@@ -98,10 +98,13 @@ def _read(result: dict[str, Any], *, ticker: str, now: datetime) -> Chart:
     )
     rows = undo_splits(rows)
     regular = meta.get("currentTradingPeriod", {}).get("regular")
-    running = regular is not None and now.timestamp() < regular["end"] and _session(regular["start"], zone) <= dates[-1]
-    if running or still_ahead:
-        rows = rows.slice(0, rows.num_rows - 1)
-        dropped[UNFINISHED] = 1
+    # Both may hold: during a session, an event of the next one.
+    traded = dates[:-1] if still_ahead else dates
+    running = (
+        regular is not None and now.timestamp() < regular["end"] and _session(regular["start"], zone) <= traded[-1]
+    )
+    dropped[UNFINISHED] = running + still_ahead
+    rows = rows.slice(0, rows.num_rows - dropped[UNFINISHED])
     first = meta.get("firstTradeDate")
     return Chart(
         rows=rows,

@@ -103,6 +103,18 @@ class TestAgainstServedPrices:
         assert delivery.rows["close"].to_pylist() == [close_of(d) for d in SESSIONS[:100]]
         assert delivery.dropped == {UNFINISHED: 1}
 
+    def test_an_event_of_tomorrow_does_not_save_the_running_session(self, client: Client) -> None:
+        def announce(result: dict[str, Any]) -> None:
+            result["events"] = {"dividends": {"next": {"amount": 0.5, "date": at(SESSIONS[100])}}}
+
+        client.yahoo.companies["AAA"] = company(100)
+        client.yahoo.reply_with("AAA", announce)
+        client.yahoo.now = client.yahoo.now.replace(hour=12)
+        (delivery,) = client.fetch("AAA")
+        assert delivery.rows is not None
+        assert delivery.rows["date"].to_pylist() == SESSIONS[:99]
+        assert delivery.dropped == {UNFINISHED: 2}
+
     def test_cookie_and_crumb_come_from_the_server_too(self, client: Client) -> None:
         client.yahoo.companies["AAA"] = company(5)
         client.fetch("AAA")
