@@ -74,11 +74,18 @@ def materialize(names: Names = None, *, start: Start = None, end: End = None) ->
     """Make assets for the newest date partition, or for the dates given."""
     settings = load_settings()
     first, last = start.date() if start else None, end.date() if end else None
+    failed = False
     if first is None and last is None:
         from factor_assets.workspace import Workspace
 
-        first = last = Workspace(settings).last_session
-    if _run(settings, names=tuple(names or ()), start=first, end=last, missing_only=False):
+        workspace = Workspace(settings)
+        last = workspace.last_session
+        if not names:
+            # Loaded first, since what must be made follows from it: a revised history reaches back.
+            failed = _run(settings, names=("price_history",), start=None, end=None, missing_only=False)
+            names = ["corporate_actions", "universe+", "prices+"]
+        first = min(workspace.first_date_to_make() or last, last)
+    if _run(settings, names=tuple(names or ()), start=first, end=last, missing_only=False) or failed:
         raise typer.Exit(1)
 
 

@@ -92,7 +92,13 @@ class EvaluationSettings(_Section):
     n_groups: int = Field(3, ge=2, le=20, description="Portfolios that a factor is sorted into.")
     n_quantiles: int = Field(5, ge=2, le=20, description="Quantiles of the quantile returns.")
     weighting: Literal["equal", "cap"] = Field("equal", description="Weights inside a portfolio.")
-    execution_lag: int = Field(1, ge=0, le=20, description="Sessions between a factor and the forward return's start.")
+    execution_lag: int = Field(
+        1,
+        ge=0,
+        le=20,
+        description="Sessions between a factor and the start of the forward return of rank IC and quantiles."
+        " The portfolios of factor_timeseries are formed at the close that gave the value.",
+    )
     horizon: int = Field(1, ge=1, le=252, description="Sessions of the forward return of IC and quantiles.")
     risk_free_rate: float = Field(0.02, gt=-0.5, lt=0.5, description="Fraction per year, in the Sharpe ratio.")
     min_observations: int = Field(30, ge=3, description="Sessions below which a ticker gets no regression.")
@@ -148,6 +154,8 @@ class Settings(_Section):
             raise ValueError(f"data.start {self.start} is after data.end {self.last_date}; swap them.")
         if self.data.source == "files" and not self.files.path:
             raise ValueError("data.source is 'files' but files.path is empty; set files.path to your price files.")
+        if "://" in self.store.path:
+            raise ValueError(f"store.path {self.store.path!r} is a URI; the lake wants a folder.")
         if self.universe_name == "list" and not self.universe.tickers:
             raise ValueError("universe.name is 'list' but universe.tickers is empty; name at least one ticker.")
         if self.universe_name == "file" and not self.universe.path:

@@ -13,12 +13,15 @@ import numpy as np
 
 from factor_assets import calendar
 from factor_assets.calendar import Dates
+from factor_assets.columns import table
 from factor_assets.errors import UniverseError
 from factor_assets.panel.panel import Array, Panel
+from factor_assets.panel.prices import clean_prices, first_difference
 from factor_assets.panel.universe import MEMBERSHIPS, Membership, match_spelling, universe_tickers
 from factor_assets.settings import Settings
 from factor_assets.sources.price_source import PriceSource, open_source
 from factor_assets.storage.lake import LakeStore
+from factor_assets.storage.rows import conform
 from factor_assets.storage.slice import EVERYTHING, Slice
 from factor_assets.storage.store import Store
 
@@ -97,6 +100,17 @@ class Workspace:
         part = Slice(start=_day(panel.dates[0]), end=_day(panel.dates[-1]) + timedelta(days=1))
         rows = self.store.read(f"factors/{family}/{name}", part, columns=["date", "ticker", "value"])
         return panel.scatter(rows, "value")
+
+    def first_date_to_make(self) -> date | None:
+        """First date on which the stored prices are not what the price history gives now; None if there is none.
+
+        It is the first new session, or an earlier one: where a ticker was late, or the vendor revised its history. From
+        there on everything must be made again, for adjustment factors accumulate.
+        """
+        clean = clean_prices(
+            self.store.read("price_history"), sessions=self.sessions(EVERYTHING), has_events=self.source.has_events
+        )
+        return first_difference(self.store.read("prices"), conform(table("prices"), clean.prices))
 
     @property
     def tear_sheet_path(self) -> Path:

@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 import numpy as np
-import pyarrow.compute as pc
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as Job
 from sqlalchemy.exc import IntegrityError
 
@@ -197,13 +196,12 @@ def _no_ticker_reason(settings: Settings) -> str:
 
 
 def _dates_to_make(settings: Settings, session: date) -> dict[str, str]:
-    """Tags of the date partitions from the first session that is not stored to this one.
+    """Tags of the date partitions from the first session that must be made to this one.
 
-    An evening that was missed, perhaps the last of a month, is made up for by the next.
+    An evening that was missed, perhaps the last of a month, is made up for by the next; so are a ticker that was late
+    and a history that the vendor revised.
     """
-    stored = Workspace(settings).store.read("prices", columns=["date"])["date"]
-    newest: date | None = pc.max(stored).as_py()
-    due = settings.start if newest is None else calendar.next_session(settings.data.calendar, newest)
+    due = Workspace(settings).first_date_to_make() or session
     first, last = partition_of(settings, min(due, session)), partition_of(settings, session)
     return {PARTITION: last} if first == last else range_tags(first, last)
 

@@ -2,20 +2,22 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 import dagster as dg
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from factor_assets.columns import TABLES
 from factor_assets.defs.checks import finding_results, finding_specs
 from factor_assets.defs.event_log import recorded_together
 from factor_assets.defs.materialization import on_all, replace_slice, table_asset, version_metadata, write
 from factor_assets.defs.partitions import TICKERS, dates, slice_of
-from factor_assets.errors import SourceError
-from factor_assets.panel.prices import clean_prices
+from factor_assets.errors import PanelError, SourceError
+from factor_assets.panel.prices import clean_prices, revised_tickers
 from factor_assets.panel.quality import CHECKS, inspect
-from factor_assets.panel.universe import members, missing_tickers, survivorship_note
+from factor_assets.panel.universe import members, missing_tickers, survivorship_note, universe_version
 from factor_assets.settings import version_of
 from factor_assets.sources.price_source import Delivery
 from factor_assets.storage.slice import Slice
@@ -166,7 +168,7 @@ def _delivery_check(
 
 def _universe(workspace: Workspace) -> dg.AssetsDefinition:
     settings = workspace.settings
-    code_version = version_of(settings.universe)
+    code_version = version_of(settings.universe, code=f"1-{universe_version(settings)}")
 
     @dg.multi_asset(
         name="universe",
@@ -263,6 +265,7 @@ def _prices(workspace: Workspace) -> dg.AssetsDefinition:
             part=part,
             has_events=workspace.source.has_events,
         )
+        _require_one_vintage(workspace, history, part)
         for key, rows in ((PRICES, clean.prices), (CORPORATE_ACTIONS, clean.corporate_actions)):
             if key in context.selected_asset_keys:
                 yield replace_slice(
@@ -282,3 +285,37 @@ def _prices(workspace: Workspace) -> dg.AssetsDefinition:
             yield from finding_results(inspect(history, clean, part=part), PRICES)
 
     return prices
+
+
+def _require_one_vintage(workspace: Workspace, history: pa.Table, part: Slice) -> None:
+    """Refuse to put prices of a revised history behind stored ones that were made before the revision.
+
+    Their adjustment factors would differ by the revised events, and the first return of the slice would be made up.
+
+    Raises
+    ------
+    PanelError
+        If the factors on the last stored session before the slice are not what the history gives now.
+    """
+    if part.start is None:
+        return
+    near = Slice(start=part.start - timedelta(days=40), end=part.start)
+    stored = workspace.store.read("prices", near, columns=["date", "ticker", "total_return_factor", "split_factor"])
+    last: date | None = pc.max(stored["date"]).as_py()
+    if last is None:
+        return
+    session = Slice(start=last, end=last + timedelta(days=1))
+    fresh = clean_prices(
+        history,
+        sessions=workspace.sessions(Slice(end=part.end)),
+        part=session,
+        has_events=workspace.source.has_events,
+    ).prices
+    revised = revised_tickers(stored.filter(session.mask(stored)), fresh)
+    if revised:
+        first = workspace.first_date_to_make() or last
+        raise PanelError(
+            f"The history of {len(revised)} tickers, such as {revised[0]}, was revised before {part.start}: the prices"
+            f" stored for {last} have other adjustment factors than it gives now. Make everything from there on:"
+            f" factor-assets backfill prices+ --start {first}"
+        )

@@ -152,6 +152,8 @@ def run_stages(
         keys = wanted[stage]
         if missing_only:
             needed = outdated(definitions, instance, keys, partitions, made_now=made_now)
+            if stage == "daily":
+                needed = _with_revised(definitions, workspace, needed, partitions)
         else:
             needed = dict.fromkeys(keys, partitions)
         account = StageAccount(stage=stage, skipped=sum(len(partitions) - len(names) for names in needed.values()))
@@ -160,6 +162,21 @@ def run_stages(
         account.seconds = monotonic() - began
         made_now |= account.made_of.keys()
         yield account
+
+
+def _with_revised(
+    definitions: dg.Definitions,
+    workspace: Workspace,
+    needed: Mapping[dg.AssetKey, Sequence[str]],
+    partitions: Sequence[str],
+) -> dict[dg.AssetKey, list[str]]:
+    """Add every date partition from the first on whose stored prices are not what the price history gives now."""
+    due = workspace.first_date_to_make()
+    definition = definitions.resolve_asset_graph().get(next(iter(needed))).partitions_def
+    if due is None or not isinstance(definition, dg.TimeWindowPartitionsDefinition):
+        return {key: list(names) for key, names in needed.items()}
+    late = {name for name in partitions if definition.time_window_for_partition_key(name).end.date() > due}
+    return {key: [name for name in partitions if name in late or name in names] for key, names in needed.items()}
 
 
 def _require_inputs(definitions: dg.Definitions, instance: dg.DagsterInstance, chosen: set[dg.AssetKey]) -> None:

@@ -22,14 +22,14 @@ dollar_volume_20d = Factor(
 )
 
 amihud_20d = Factor(
-    expression=mean(abs(returns) / dollar_volume, 20) * 1e6,
+    expression=mean(abs(returns) / dollar_volume, 20, min_periods=10) * 1e6,
     sign=+1,
     cite="Amihud (2002, Journal of Financial Markets 5(1), 31-56)",
     doi="10.1016/S1386-4181(01)00024-6",
     unit="fraction per million currency",
     description=(
-        "Mean of absolute return over value traded; a session without trading has no value. The publication averages"
-        " over a year."
+        "Mean of absolute return over value traded, over the sessions of the last 20 with trading, at least 10. The"
+        " publication averages over a year."
     ),
 )
 

@@ -6,10 +6,12 @@ prices (`panel.py` makes them at read), fetching.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from factor_assets.calendar import Dates, session_positions
 from factor_assets.columns import TABLES
@@ -147,6 +149,32 @@ def inside(history: pa.Table, part: Slice) -> npt.NDArray[np.bool_]:
     """Return whether each delivered row belongs to the slice."""
     mask = part.mask(history)
     return np.ones(history.num_rows, dtype=bool) if mask is None else mask.to_numpy()
+
+
+def first_difference(stored: pa.Table, fresh: pa.Table) -> date | None:
+    """Return the first date on which two tables `prices`, both sorted by their key, differ; None if they do not.
+
+    A row that only one of them has is a difference.
+    """
+    n = min(stored.num_rows, fresh.num_rows)
+    differs = np.zeros(n, dtype=bool)
+    for name in stored.column_names:
+        one, other = stored[name].slice(0, n), fresh[name].slice(0, n)
+        differs |= pc.not_equal(one.is_null(), other.is_null()).to_numpy()
+        differs |= pc.fill_null(pc.not_equal(one, other), False).to_numpy()
+    first = int(differs.argmax()) if differs.any() else n
+    dates = [rows["date"][first].as_py() for rows in (stored, fresh) if first < rows.num_rows]
+    return min(dates, default=None)
+
+
+def revised_tickers(stored: pa.Table, fresh: pa.Table) -> list[str]:
+    """Return the tickers, sorted, whose adjustment factors differ between rows of one date of two tables `prices`."""
+    factors = ["total_return_factor", "split_factor"]
+    was, now = (
+        {row["ticker"]: [row[name] for name in factors] for row in rows.select(["ticker", *factors]).to_pylist()}
+        for rows in (stored, fresh)
+    )
+    return sorted(ticker for ticker in was.keys() & now.keys() if was[ticker] != now[ticker])
 
 
 def clean_rows(history: pa.Table, *, sessions: Dates, has_events: bool | None = None) -> CleanRows:

@@ -7,6 +7,7 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
@@ -129,6 +130,20 @@ def universe_tickers(settings: Settings) -> list[str] | None:
             f" {settings.start} to {settings.end or 'today'}. Change data.start and data.end, or the file."
         )
     return names
+
+
+def universe_version(settings: Settings) -> str:
+    """Return a text that changes when the members that the settings name change: the list's, or the file's content.
+
+    Raises
+    ------
+    UniverseError
+        As `members`.
+    """
+    universe = _universe(settings)
+    if universe.name == "all":
+        return ""
+    return sha256(repr(_intervals(settings, universe)).encode()).hexdigest()[:8]
 
 
 def match_spelling(named: Sequence[str], held: Sequence[str]) -> list[str]:

@@ -100,8 +100,9 @@ class FilesSource:
 
     @property
     def has_events(self) -> bool:
-        """Whether any file has a column of dividends or of splits."""
-        return any({"dividend", "split"} & set(file.columns) for file in self._opened[0])
+        """Whether any file has a column of dividends, or of splits and no adjusted close to tell of dividends."""
+        given = [set(file.columns) for file in self._opened[0]]
+        return any("dividend" in names or ("split" in names and "adjusted_close" not in names) for names in given)
 
     def tickers(self) -> list[str]:
         """Return every ticker in the files, and the name of each file that cannot be read."""

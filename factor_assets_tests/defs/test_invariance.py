@@ -12,6 +12,7 @@ import pytest
 
 from factor_assets.defs.automation import RANGE_END, RANGE_START, add_tickers, stage_selections
 from factor_assets.defs.partitions import dates
+from factor_assets.defs.runs import run_stages
 from factor_assets.storage.rows import checksum
 from factor_assets.storage.slice import Slice
 from factor_assets_tests.market import Graph, small_settings
@@ -153,11 +154,54 @@ class TestProperties:
         for graph in (plain, event):
             graph.instance.dispose()
 
+    @pytest.mark.slow
+    def test_a_revised_history_never_mixes_with_what_was_stored_before(self, tmp_path: Path) -> None:
+        header = ["ticker,date,open,high,low,close,volume,dividend,split"]
+        home = tmp_path / "home"
+        before = Graph(small_settings(home, **files_of(tmp_path / "prices.csv", header, event=False)))
+        before.run()
+        assert before.workspace.first_date_to_make() is None
+        # The vendor now tells of a split and a dividend that it had left out.
+        revised = Graph(small_settings(home, **files_of(tmp_path / "prices.csv", header, event=True)))
+        revised.run("price_history")
+        assert revised.workspace.first_date_to_make() == EVENT_DAY
+        revised.run(missing_only=True)
+        assert revised.workspace.first_date_to_make() is None
+        fresh = Graph(small_settings(tmp_path / "fresh", **files_of(tmp_path / "prices.csv", header, event=True)))
+        fresh.run()
+        ours, theirs = revised.checksums(), fresh.checksums()
+        assert {name for name in ours if ours[name] != theirs[name]} <= {"price_history"}
+        for graph in (before, revised, fresh):
+            graph.instance.dispose()
 
-EVENT_DAY = date(2023, 4, 3)
+    def test_prices_behind_a_revision_are_refused(self, tmp_path: Path) -> None:
+        header = ["ticker,date,open,high,low,close,volume,dividend,split"]
+        home = tmp_path / "home"
+        before = Graph(small_settings(home, **files_of(tmp_path / "prices.csv", header, event=False)))
+        before.run("price_history", "prices", end=date(2023, 4, 30))
+        revised = Graph(small_settings(home, **files_of(tmp_path / "prices.csv", header, event=True, day=EARLY_DAY)))
+        revised.run("price_history")
+        accounts = list(
+            run_stages(
+                revised.definitions,
+                revised.workspace,
+                revised.instance,
+                names=["prices"],
+                start=date(2023, 4, 1),
+                end=date(2023, 4, 28),
+            )
+        )
+        assert "history of 2 tickers, such as B, was revised before 2023-04-01" in accounts[-1].failures["prices"]
+        assert f"backfill prices+ --start {EARLY_DAY}" in accounts[-1].failures["prices"]
+        revised.run("prices", start=EARLY_DAY)
+        for graph in (before, revised):
+            graph.instance.dispose()
 
 
-def files_of(path: Path, header: list[str], *, event: bool) -> dict[str, Any]:
+EVENT_DAY, EARLY_DAY = date(2023, 4, 3), date(2023, 2, 15)
+
+
+def files_of(path: Path, header: list[str], *, event: bool, day: date = date(2023, 4, 3)) -> dict[str, Any]:
     """Write a price file of five tickers, with or without a split and a dividend on the event day."""
     from factor_assets.calendar import sessions
 
@@ -165,13 +209,13 @@ def files_of(path: Path, header: list[str], *, event: bool) -> dict[str, Any]:
     for number, ticker in enumerate("ABCDE"):
         draws = random.Random(number)
         close = 50.0 + number
-        for day in sessions("XNYS", date(2022, 3, 1), date(2023, 4, 28)).tolist():
+        for session in sessions("XNYS", date(2022, 3, 1), date(2023, 4, 28)).tolist():
             close = round(close * (1 + draws.gauss(0, 0.01)), 4)
-            on_event = event and day >= EVENT_DAY and ticker == "B"
+            on_event = event and session >= day and ticker == "B"
             price = close / 2 if on_event else close
-            split = 2 if on_event and day == EVENT_DAY else 1
-            dividend = 0.5 if event and day == EVENT_DAY and ticker == "C" else 0
-            lines.append(f"{ticker},{day},{price},{price * 1.01},{price * 0.99},{price},1000,{dividend},{split}")
+            split = 2 if on_event and session == day else 1
+            dividend = 0.5 if event and session == day and ticker == "C" else 0
+            lines.append(f"{ticker},{session},{price},{price * 1.01},{price * 0.99},{price},1000,{dividend},{split}")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines), encoding="utf-8")
     return {
