@@ -71,7 +71,7 @@ def demo() -> None:
 
 @app.command()
 def materialize(names: Names = None, *, start: Start = None, end: End = None) -> None:
-    """Make assets for the newest date partition, or for the dates given."""
+    """Make what is due: from the first session that is missing or was revised to the last; or the dates given."""
     settings = load_settings()
     first, last = start.date() if start else None, end.date() if end else None
     failed = False
