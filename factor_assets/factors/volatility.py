@@ -19,8 +19,8 @@ beta_252d = Factor(
     doi="10.1016/j.jfineco.2013.10.005",
     description=(
         "Slope of a ticker's return on the equal-weighted return of the universe over 252 sessions, of which 120 must"
-        " be there. The publication estimates correlation and volatility apart, shrinks beta towards 1 and uses a"
-        " value-weighted market."
+        " be there. The sign is that of risk-adjusted returns. The publication estimates correlation and volatility"
+        " apart, shrinks beta towards 1 and uses a value-weighted market."
     ),
 )
 
