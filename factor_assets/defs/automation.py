@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 import numpy as np
+import pyarrow.compute as pc
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as Job
 from sqlalchemy.exc import IntegrityError
 
@@ -201,8 +202,11 @@ def _dates_to_make(settings: Settings, session: date) -> dict[str, str]:
     An evening that was missed, perhaps the last of a month, is made up for by the next; so are a ticker that was late
     and a history that the vendor revised.
     """
-    due = Workspace(settings).first_date_to_make() or session
-    first, last = partition_of(settings, min(due, session)), partition_of(settings, session)
+    workspace = Workspace(settings)
+    newest: date | None = pc.max(workspace.store.read("prices", columns=["date"])["date"]).as_py()
+    due = settings.start if newest is None else calendar.next_session(settings.data.calendar, newest)
+    first = partition_of(settings, min(due, workspace.first_date_to_make() or due, session))
+    last = partition_of(settings, session)
     return {PARTITION: last} if first == last else range_tags(first, last)
 
 

@@ -128,9 +128,9 @@ class TestMissingOnly:
         first = account_of(settings, start=date(2023, 2, 1), end=date(2023, 2, 1))
         assert first["daily"] == (N_DAILY, 0, 0)
         assert Workspace(settings).store.read("prices")["date"].to_pylist()[0] == date(2023, 2, 1)
-        # January was never made; what was made from February without it is made again.
+        # January was never made, and from the first date without prices on everything is made.
         again = account_of(settings, names=["universe"], missing_only=True)
-        assert again == {"daily": (3, 1, 0)}
+        assert again == {"daily": (N_MONTHS, 0, 0)}
 
 
 class TestFailures:
