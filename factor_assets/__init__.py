@@ -9,6 +9,7 @@ factors      declarations, one file a family
 evaluation   factors and later returns -> evidence
 storage      tables at rest
 defs         Dagster: assets, checks, schedules
+trial        one factor at a time, outside the graph: `evaluate_factor("rank(-delta(close, 5))")`
 calendar     sessions of an exchange
 settings     the only reader of the environment; `columns` and `errors` declare what is stored and what can go wrong
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from factor_assets.panel.panel import Panel
     from factor_assets.settings import Settings, load_settings
     from factor_assets.storage.slice import Slice
+    from factor_assets.trial import check_factor, evaluate_factor
     from factor_assets.workspace import Workspace
 
 __all__ = [
@@ -36,7 +38,9 @@ __all__ = [
     "Slice",
     "Workspace",
     "all_factors",
+    "check_factor",
     "evaluate",
+    "evaluate_factor",
     "load_settings",
     "parse",
 ]
@@ -49,7 +53,9 @@ _HOME = {
     "Slice": "storage.slice",
     "Workspace": "workspace",
     "all_factors": "factors.registry",
+    "check_factor": "trial",
     "evaluate": "expressions.engine",
+    "evaluate_factor": "trial",
     "load_settings": "settings",
     "parse": "expressions",
 }

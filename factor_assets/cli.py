@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from factor_assets.cli_factor import app as factor_app
 from factor_assets.errors import FactorAssetsError, SettingsError
 from factor_assets.settings import Settings, load_settings
 from factor_assets.terminal import (
@@ -29,6 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+app.add_typer(factor_app, name="factor")
 
 Names = Annotated[
     list[str] | None,
@@ -135,23 +138,6 @@ def status() -> None:
 
 
 @app.command()
-def factors() -> None:
-    """List the factors: formula, lookback, source in the literature."""
-    from factor_assets.factors.registry import all_factors
-
-    table = plain_table()
-    for name, side in (("family", "left"), ("factor", "left"), ("sessions\nback", "right"), ("sign", "right")):
-        table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
-    table.add_column("formula, unit and source", overflow="fold", ratio=1)
-    for factor in sorted(all_factors().values(), key=lambda f: (f.family, f.name)):
-        told = Text(str(factor.expression))
-        told.append("\n" + "; ".join(filter(None, (factor.factor.unit, factor.factor.cite))), style="dim")
-        sign = {1: "+", -1: "-", 0: ""}[factor.factor.sign]
-        table.add_row(factor.family, factor.name, str(factor.lookback), sign, told)
-    console.print(table)
-
-
-@app.command()
 def report(*, open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False) -> None:
     """Show the summary of all factors and where the page is."""
     settings = load_settings()
@@ -169,7 +155,7 @@ def report(*, open_page: Annotated[bool, typer.Option("--open", help="Open the p
 def sql(
     statement: Annotated[str, typer.Argument(help="A SELECT over the tables; by default they are listed.")] = "",
     *,
-    limit: Annotated[int, typer.Option(min=1, help="Rows to print.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Rows of a result to print.")] = 50,
     csv: Annotated[Path | None, typer.Option(help="Write the whole result to this file instead.")] = None,
 ) -> None:
     """Query the lake with DuckDB; without a statement, list the tables."""
@@ -182,17 +168,20 @@ def sql(
     if csv is not None:
         _write_csv(rows, csv)
     else:
-        print_rows(rows.slice(0, limit).to_pylist(), rows.column_names)
-        if rows.num_rows > limit:
-            notes.print(f"{limit} of {rows.num_rows} rows; --limit shows more, --csv writes all.")
+        printed = limit if statement else rows.num_rows
+        print_rows(rows.slice(0, printed).to_pylist(), rows.column_names)
+        if rows.num_rows > printed:
+            notes.print(f"{printed} of {rows.num_rows} rows; --limit shows more, --csv writes all.")
     if workspace.source.synthetic:
         notes.print(f"Source: {workspace.source.label}; no row is of a real market.", style="yellow")
 
 
 _LIST_TABLES = """
-    SELECT CASE table_schema WHEN 'main' THEN '' ELSE table_schema || '.' END || table_name AS "table",
-           string_agg(column_name, ', ' ORDER BY ordinal_position) AS columns
-    FROM information_schema.columns WHERE table_name NOT LIKE 'scan\\_%' ESCAPE '\\' GROUP BY ALL ORDER BY 1
+    FROM (
+        SELECT CASE table_schema WHEN 'main' THEN '' ELSE table_schema || '.' END || table_name AS "table",
+               string_agg(column_name, ', ' ORDER BY ordinal_position) AS columns
+        FROM information_schema.columns WHERE table_name NOT LIKE 'scan\\_%' ESCAPE '\\' GROUP BY ALL
+    ) ORDER BY contains("table", '.'), "table"
 """
 
 

@@ -4,8 +4,8 @@ A quantity has the same column name in every table. What does not belong here: h
 (`storage/`) and how they are computed.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pyarrow as pa
@@ -46,6 +46,9 @@ class Table:
         Columns that identify a row; rows are stored sorted by them.
     slices
         The axes along which a write may replace a part: dates, one company, or only the whole table.
+    open
+        Whether rows may have further columns, one number each, that whoever makes the table documents. A store keeps
+        those that were ever written; where a row was written without one, it is null.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Table:
     key: tuple[str, ...]
     slices: Literal["date", "ticker", "whole"]
     meaning: str
+    open: bool = False
 
     @property
     def schema(self) -> pa.Schema:
@@ -63,6 +67,15 @@ class Table:
     def column_names(self) -> tuple[str, ...]:
         """Names in stored order."""
         return tuple(c.name for c in self.columns)
+
+    def holding(self, names: Iterable[str]) -> "Table":
+        """Return an open table with a number column for each name that it lacks, before the last; others unchanged."""
+        held = set(self.column_names)
+        new = [name for name in names if name not in held]
+        if not self.open or not new:
+            return self
+        numbers = (library_column(name, unit="unit of the factor", meaning=f"Factor {name}.") for name in new)
+        return replace(self, columns=(*self.columns[:-1], *numbers, self.columns[-1]))
 
 
 _DATE, _TEXT, _NUMBER, _COUNT = pa.date32(), pa.string(), pa.float64(), pa.int64()
@@ -95,10 +108,7 @@ COLUMNS: Mapping[str, Column] = {
             "Adjusted close as the vendor delivered it; used for checks, or for returns where a source has no events.",
         ),
         _column(
-            "dividend",
-            _NUMBER,
-            "currency per share",
-            "Cash dividend with this ex-date; null where there is none.",
+            "dividend", _NUMBER, "currency per share", "Cash dividend with this ex-date; null where there is none."
         ),
         _column("split", _NUMBER, "new shares per old share", "Split with this ex-date; null where there is none."),
         _column(
@@ -115,17 +125,9 @@ COLUMNS: Mapping[str, Column] = {
             "Shares held today for one bought at the ticker's first row, dividends reinvested at the close.",
         ),
         _column(
-            "split_factor",
-            _NUMBER,
-            "ratio",
-            "Shares held today for one bought at the ticker's first row, splits only.",
+            "split_factor", _NUMBER, "ratio", "Shares held today for one bought at the ticker's first row, splits only."
         ),
-        _column(
-            "shares_outstanding",
-            _NUMBER,
-            "shares",
-            "Shares outstanding as known that day; null where unknown.",
-        ),
+        _column("shares_outstanding", _NUMBER, "shares", "Shares outstanding as known that day; null where unknown."),
         _column("sector", _TEXT, "", "Sector of the company; null where unknown."),
         _column("issue", _TEXT, "", "Why values of the delivered row could not be read; null where all could."),
         _column("fetched_at", pa.timestamp("us", tz="UTC"), "UTC", "When the row was delivered."),
@@ -145,29 +147,13 @@ COLUMNS: Mapping[str, Column] = {
             "Factor at the close of the session; null where it cannot be computed.",
         ),
         _column(
-            "factor_value",
-            _NUMBER,
-            "fraction per session",
-            "Return of the factor: high portfolio minus low portfolio.",
+            "factor_value", _NUMBER, "fraction per session", "Return of the factor: high portfolio minus low portfolio."
         ),
         _column(
-            "high_portfolio_return",
-            _NUMBER,
-            "fraction per session",
-            "Return of the names with the highest values.",
+            "high_portfolio_return", _NUMBER, "fraction per session", "Return of the names with the highest values."
         ),
-        _column(
-            "low_portfolio_return",
-            _NUMBER,
-            "fraction per session",
-            "Return of the names with the lowest values.",
-        ),
-        _column(
-            "n_ranked",
-            _COUNT,
-            "tickers",
-            "Universe members with a factor value when the portfolios were formed.",
-        ),
+        _column("low_portfolio_return", _NUMBER, "fraction per session", "Return of the names with the lowest values."),
+        _column("n_ranked", _COUNT, "tickers", "Universe members with a factor value when the portfolios were formed."),
         _column("n_high", _COUNT, "tickers", "Names of the high portfolio that have a return."),
         _column("n_low", _COUNT, "tickers", "Names of the low portfolio that have a return."),
         _column(
@@ -211,13 +197,7 @@ COLUMNS: Mapping[str, Column] = {
         ),
         _column("n_tickers", _COUNT, "tickers", "Names in the quantile with a return."),
         # regressions and summary
-        _column(
-            "test_date",
-            _DATE,
-            "exchange session",
-            "Last session of the data that the test used.",
-            nullable=False,
-        ),
+        _column("test_date", _DATE, "exchange session", "Last session of the data that the test used.", nullable=False),
         _column("start_date", _DATE, "exchange session", "First session with a factor return."),
         _column("end_date", _DATE, "exchange session", "Last session with a factor return."),
         _column(
@@ -239,10 +219,7 @@ COLUMNS: Mapping[str, Column] = {
         _column("significant_stocks", _COUNT, "tickers", "Tickers with |t| above 1.96."),
         _column("total_stocks", _COUNT, "tickers", "Tickers with a regression."),
         _column(
-            "annualized_return",
-            _NUMBER,
-            "fraction per year",
-            "Compound return of the factor, 252 sessions a year.",
+            "annualized_return", _NUMBER, "fraction per year", "Compound return of the factor, 252 sessions a year."
         ),
         _column(
             "annualized_volatility",
@@ -251,16 +228,10 @@ COLUMNS: Mapping[str, Column] = {
             "Standard deviation of the factor return, 252 sessions a year.",
         ),
         _column(
-            "sharpe_ratio",
-            _NUMBER,
-            "ratio",
-            "Annualized return less the risk-free rate, over annualized volatility.",
+            "sharpe_ratio", _NUMBER, "ratio", "Annualized return less the risk-free rate, over annualized volatility."
         ),
         _column(
-            "max_drawdown",
-            _NUMBER,
-            "fraction",
-            "Deepest fall of the compound factor return below its running maximum.",
+            "max_drawdown", _NUMBER, "fraction", "Deepest fall of the compound factor return below its running maximum."
         ),
         _column("mean_factor_return", _NUMBER, "fraction per session", "Mean of the factor return."),
         _column("factor_return_tstat", _NUMBER, "ratio", "t-statistic of the mean factor return."),
@@ -355,7 +326,7 @@ TABLES: Mapping[str, Table] = {
     )
 }
 
-FACTOR_PREFIX = "factors/"
+FACTOR_PREFIX, LIBRARY_PREFIX = "factors/", "libraries/"
 
 
 def factor_table(family: str, name: str) -> Table:
@@ -366,6 +337,24 @@ def factor_table(family: str, name: str) -> Table:
         key=("date", "ticker"),
         slices="date",
         meaning=f"Factor {name} of family {family}.",
+    )
+
+
+def library_column(name: str, *, unit: str, meaning: str) -> Column:
+    """Declare the column of one factor of a library."""
+    return Column(name=name, type=_NUMBER, unit=unit, meaning=meaning)
+
+
+def library_table(name: str, columns: Iterable[Column] = ()) -> Table:
+    """Declare the table of a library: `libraries/<name>` with date, ticker and a number column a factor."""
+    date, ticker, source = (COLUMNS[c] for c in ("date", "ticker", "source"))
+    return Table(
+        name=f"{LIBRARY_PREFIX}{name}",
+        columns=(date, ticker, *columns, source),
+        key=("date", "ticker"),
+        slices="date",
+        meaning=f"Factors of library {name} at the close of the session; null where they cannot be computed.",
+        open=True,
     )
 
 
@@ -382,4 +371,6 @@ def table(name: str) -> Table:
     parts = name.split("/")
     if name.startswith(FACTOR_PREFIX) and len(parts) == 3 and all(parts):
         return factor_table(parts[1], parts[2])
+    if name.startswith(LIBRARY_PREFIX) and len(parts) == 2 and all(parts):
+        return library_table(parts[1])
     raise UnknownTableError(f"No table {name!r} is declared; {did_you_mean(name, TABLES)}")

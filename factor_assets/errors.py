@@ -12,6 +12,7 @@ FactorAssetsError
 ├── ExpressionError          an expression that cannot be built
 │   ├── ExpressionSyntaxError  text that does not parse; knows the position
 │   └── UnknownFactorError   a factor's name that no declaration has
+├── UserFactorError          a file of the user's own factors that cannot be read
 ├── EvaluationError          evidence that cannot be computed as asked
 └── StoreError               storage refused or failed
     ├── UnknownTableError    a table that was never declared or never written
@@ -88,6 +89,10 @@ class ExpressionSyntaxError(ExpressionError):
 
 class UnknownFactorError(ExpressionError):
     """A factor's name that no declaration has."""
+
+
+class UserFactorError(FactorAssetsError):
+    """A file of the user's own factors that cannot be read."""
 
 
 class EvaluationError(FactorAssetsError):

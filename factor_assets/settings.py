@@ -86,6 +86,24 @@ class UniverseSettings(_Section):
     path: str = Field("", description="Membership intervals of universe `file`: CSV with ticker, start_date, end_date.")
 
 
+class FactorSettings(_Section):
+    """Which factors there are."""
+
+    families: tuple[str, ...] = Field(
+        (), description="Families, family/name or names of the package's factors that are assets; default all."
+    )
+    libraries: tuple[str, ...] = Field(
+        (),
+        description="Libraries that the daily job makes and that are evaluated, such as alpha158; the others are assets"
+        " of the graph that are made on demand.",
+    )
+    paths: tuple[str, ...] = Field(
+        (),
+        description="Your own factors: folders of Python files, Python files, or text files of `name = formula` lines."
+        " The file's name is the family.",
+    )
+
+
 class EvaluationSettings(_Section):
     """How factors are tested."""
 
@@ -138,6 +156,7 @@ class Settings(_Section):
     files: FilesSettings = FilesSettings()
     yahoo: YahooSettings = YahooSettings()
     universe: UniverseSettings = UniverseSettings()
+    factors: FactorSettings = FactorSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     partitions: PartitionSettings = PartitionSettings()
     run: RunSettings = RunSettings()

@@ -6,13 +6,14 @@ What is answered is not decided here; `cli` has the commands.
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from factor_assets.defs.runs import StageAccount
+    from factor_assets.evaluation.quick_look import QuickLook
+    from factor_assets.factors.registry import RegisteredFactor, RegisteredLibrary
 
 Progressed = Callable[[str, int, int], None]
 """Called with the stage, what is done and what there is to do."""
@@ -146,6 +149,82 @@ def print_result(summary: "pa.Table", *, title: str, page: Path) -> None:
     for sentence in found.reading:
         say(sentence)
     say(f"The page: {page}")
+
+
+def print_factors(factors: Sequence["RegisteredFactor"]) -> None:
+    """Print formula, lookback, sign, unit and source of each factor: a table, or a block each where there is no room.
+
+    A source that all of them share is told once.
+    """
+    sources = {factor.factor.cite for factor in factors}
+    shared = sources.pop() if len(factors) > 1 and len(sources) == 1 else ""
+    table, wide = plain_table(), console.width >= _WIDE
+    for name in ("family", "factor"):
+        table.add_column(name, no_wrap=True)
+    for name in ("sessions\nback", "sign"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("formula, unit and source", overflow="fold", ratio=1)
+    for factor in factors:
+        declared = factor.factor
+        told = Text(str(factor.expression))
+        unit_and_source = "; ".join(filter(None, (declared.unit, "" if shared else declared.cite)))
+        told.append(f"\n{unit_and_source}" if unit_and_source else "", style="dim")
+        sign = {1: "+", -1: "-", 0: ""}[declared.sign]
+        if wide:
+            table.add_row(factor.family, factor.name, str(factor.lookback), sign, told)
+        else:
+            looks_back = f"{factor.lookback} sessions back" + (f", sign {sign}" if sign else "")
+            console.print(Text(f"{factor.family}/{factor.name}, {looks_back}", style="bold"))
+            console.print(Padding(told, (0, 0, 0, 2)))
+    if wide:
+        console.print(table)
+    if shared:
+        say(f"All are of {shared}.", style="dim")
+
+
+def print_libraries(libraries: Sequence["RegisteredLibrary"]) -> None:
+    """Print how many factors each library has, and where they were published."""
+    table = plain_table()
+    table.add_column("library", no_wrap=True)
+    for name in ("factors", "sessions\nback"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("source", overflow="fold", ratio=1)
+    for library in libraries:
+        table.add_row(library.name, str(len(library.factors)), str(library.lookback), Text(library.library.cite))
+    console.print(table)
+
+
+def print_look(look: "QuickLook") -> None:
+    """Print what one look at a factor found, what must be known of it first."""
+    from factor_assets.evaluation.quick_look import shown
+
+    for note in look.notes:
+        say(note, style="yellow")
+    say(f"{look.name}: {look.formula}", style="bold")
+    print_facts(look.facts)
+    decay = plain_table()
+    for name in ("IC over sessions", *(str(ic.horizon) for ic in look.decay)):
+        decay.add_column(name, justify="left" if name.startswith("IC") else "right", no_wrap=True)
+    decay.add_row("mean", *(shown(ic.mean, "+.4f") for ic in look.decay))
+    decay.add_row("t", *(shown(ic.tstat, "+.2f") for ic in look.decay))
+    decay.add_row("ICIR", *(shown(ic.icir, "+.3f") for ic in look.decay))
+    console.print(decay)
+    quantiles = plain_table()
+    for name in ("quantile", *map(str, range(1, len(look.quantile_returns) + 1))):
+        quantiles.add_column(name, justify="left" if name == "quantile" else "right", no_wrap=True)
+    quantiles.add_row("return", *(shown(value, "+.3%") for value in look.quantile_returns))
+    console.print(quantiles)
+
+
+def print_facts(facts: Mapping[str, str]) -> None:
+    """Print names and what there is to say of each, folded beside the name; empty ones are left out."""
+    table = Table(box=None, show_header=False, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold", ratio=1)
+    for name, told in facts.items():
+        if told:
+            table.add_row(name, Text(told))
+    console.print(table)
 
 
 def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:

@@ -3,11 +3,12 @@
 It is what a notebook, the command line and the Dagster assets share; it knows nothing of Dagster.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -15,6 +16,15 @@ from factor_assets import calendar
 from factor_assets.calendar import Dates
 from factor_assets.columns import table
 from factor_assets.errors import UniverseError
+from factor_assets.factors.registry import (
+    RegisteredFactor,
+    RegisteredLibrary,
+    all_factors,
+    all_libraries,
+    select_factors,
+    select_libraries,
+)
+from factor_assets.factors.user import user_factors
 from factor_assets.panel.panel import Array, Panel
 from factor_assets.panel.prices import clean_prices, first_difference
 from factor_assets.panel.universe import MEMBERSHIPS, Membership, match_spelling, universe_tickers
@@ -47,6 +57,32 @@ class Workspace:
     def source(self) -> PriceSource:
         """The source of prices."""
         return open_source(self.settings)
+
+    @cached_property
+    def factors(self) -> Mapping[str, RegisteredFactor]:
+        """Factors that are assets: those of the package that the settings choose, then the user's own.
+
+        Raises
+        ------
+        SettingsError
+            If the settings choose what does not exist.
+        UserFactorError
+            If a file of the user's cannot be read.
+        """
+        chosen = self.settings.factors
+        own = user_factors(chosen.paths)
+        return MappingProxyType(select_factors(all_factors(), chosen.families, own=own))
+
+    @cached_property
+    def libraries(self) -> Mapping[str, RegisteredLibrary]:
+        """Libraries that the daily job makes.
+
+        Raises
+        ------
+        SettingsError
+            If the settings name one that does not exist.
+        """
+        return MappingProxyType(select_libraries(all_libraries(), self.settings.factors.libraries))
 
     @property
     def first_session(self) -> date:
@@ -89,7 +125,7 @@ class Workspace:
         wide = Slice(start=_day(sessions[0]), end=_day(sessions[-1]) + timedelta(days=1), tickers=part.tickers)
         return Panel.from_tables(
             prices=self.store.read("prices", wide),
-            universe=self.store.read("universe", wide, columns=["date", "ticker"]),
+            universe=self.store.read("universe", wide, columns=["date", "ticker", "sector"]),
             sessions=sessions,
             first_row=calendar.session_ordinal(self.settings.data.calendar, _day(sessions[0])),
             tickers=None if tickers is None else sorted(tickers),

@@ -16,13 +16,24 @@ from factor_assets.storage.rows import checksum
 from factor_assets.storage.slice import EVERYTHING, Slice
 from factor_assets.workspace import Workspace
 
+FEW_FACTORS = (
+    "technical/close_location",
+    "technical/open_location",
+    "technical/rsi_14",
+    "momentum/ret_12_1",
+    "liquidity/amihud_20d",
+    "size/size",
+)
+"""One of each kind: without lookback, with a short and a long one, and one that needs shares outstanding."""
+
 
 def small_settings(home: Path, **changes: Any) -> Settings:
-    """Twelve companies and four months; `changes` replace whole sections."""
+    """Twelve companies, four months and a few factors; `changes` replace whole sections."""
     sections: dict[str, Any] = {
         "home": home,
         "data": {"source": "sample", "start": date(2023, 1, 3), "end": date(2023, 4, 28)},
         "sample": {"tickers": 12},
+        "factors": {"families": FEW_FACTORS},
         **changes,
     }
     return Settings.model_validate(sections)

@@ -191,7 +191,7 @@ class TestProperties:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("FACTOR_ASSETS_")}
         runs = [
             subprocess.Popen(
-                [sys.executable, "-c", "from factor_assets.cli import main; main()", "backfill", "prices"],
+                [sys.executable, "-c", "from factor_assets.cli import main; main()", "backfill", "market_data"],
                 env={**kept, **named(settings)},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -202,7 +202,7 @@ class TestProperties:
         said = [process.communicate(timeout=120)[0] for process in runs]
         assert [process.returncode for process in runs] == [0, 0], "\n".join(said)
         alone = {**settings, "HOME": str(tmp_path / "alone")}
-        assert command("backfill", "prices", **alone).code == 0
+        assert command("backfill", "market_data", **alone).code == 0
         for table in ("price_history", "prices", "corporate_actions", "universe"):
             assert checksum(store_of(settings).read(table)) == checksum(store_of(alone).read(table)), table
 

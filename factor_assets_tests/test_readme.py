@@ -74,20 +74,20 @@ class TestHowToAdd:
         code = blocks("Add a factor")["python"]
         family = Path(code.splitlines()[0].removeprefix("# ")).stem
         (name,) = re.findall(r"^(\w+) = Factor\(", code, flags=re.MULTILINE)
-        listed = python("from factor_assets.cli import app; app(['factors'])", folder=copied_package)
-        assert re.search(rf"^{family} +{name} +\d+ +\+ ", listed, flags=re.MULTILINE)
+        listed = python("from factor_assets.cli import app; app(['factor', 'list'])", folder=copied_package)
+        assert re.search(rf"^{family} +{name} +\d+ +- ", listed, flags=re.MULTILINE)
         values = python(
             "import numpy as np, warnings\n"
             "from factor_assets import Panel, all_factors, evaluate\n"
-            "days = np.arange(np.datetime64('2020-01-01'), np.datetime64('2020-01-01') + 300)\n"
-            "close = np.cumprod(np.full((300, 2), (1.001, 1.002)), axis=0)\n"
-            "inside = np.ones((300, 2), bool)\n"
+            "days = np.arange(np.datetime64('2020-01-01'), np.datetime64('2020-01-01') + 800)\n"
+            "close = np.cumprod(np.full((800, 2), (1.001, 1.002)), axis=0)\n"
+            "inside = np.ones((800, 2), bool)\n"
             "panel = Panel(dates=days, tickers=('A', 'B'), fields={'close': close}, in_universe=inside)\n"
             f"expression = all_factors()['{name}'].expression\n"
             "values = dict(evaluate({'new': expression}, panel))['new']\n"
-            "wanted = close[126:174] / close[:48] - 1\n"
-            "assert np.isnan(values[:252]).all()\n"
-            "np.testing.assert_allclose(values[252:], wanted, rtol=1e-12)\n"
+            "wanted = close[756:] / close[:44] - 1\n"
+            "assert np.isnan(values[:756]).all()\n"
+            "np.testing.assert_allclose(values[756:], wanted, rtol=1e-12)\n"
             "print('as declared')",
             folder=copied_package,
         )
@@ -137,9 +137,23 @@ class TestTheRest:
         assert (settings.data.source, settings.universe_name) == ("files", "sp500")
         assert settings.files.columns["adjusted_close"] == "Adj Close"
 
+    def test_own_factors(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        found = blocks("Your own factors")
+        (tmp_path / found["text"].splitlines()[0].removeprefix("# ")).write_text(found["text"])
+        (tmp_path / "factor_assets.toml").write_text(found["toml"])
+        workspace = Workspace(load_settings())
+        own = {name: factor for name, factor in workspace.factors.items() if factor.family == "my_factors"}
+        assert {name: factor.lookback for name, factor in own.items()} == {"fade_5d": 5, "range_20d": 19}
+        assert list(workspace.libraries) == ["alpha158"]
+        assert set(re.findall(r"factor eval (\w+)", README)) <= set(own)
+        scope: dict[str, object] = {}
+        exec(found["python"], scope)
+        assert "rank IC" in repr(scope["look"])
+
     def test_notebook(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         settings = small_settings(tmp_path)
-        run(settings, names=["prices"])
+        run(settings, names=["market_data"])
         for name, value in {
             "HOME": tmp_path,
             "DATA__START": settings.data.start,
@@ -160,9 +174,15 @@ class TestTheRest:
         known = get_command(app).commands  # type: ignore[attr-defined]
         used = re.findall(r"factor-assets ([a-z][a-z-]*)", README)
         assert set(used) <= known.keys()
-        for name in ("demo", "backfill", "materialize", "status", "report", "factors", "sql", "doctor", "ui"):
+        for name in ("demo", "backfill", "materialize", "status", "report", "factor", "sql", "doctor", "ui"):
             assert name in README
         for command, option in re.findall(r"factor-assets ([a-z-]+) (--[a-z]+)", README):
+            assert option in {opt for parameter in known[command].params for opt in parameter.opts}
+
+    def test_commands_of_factors_exist(self) -> None:
+        known = get_command(app).commands["factor"].commands  # type: ignore[attr-defined]
+        assert set(re.findall(r"`(?:factor-assets )?factor ([a-z]+)", README)) == set(known)
+        for command, option in re.findall(r"factor-assets factor ([a-z]+) [^`]*(--[a-z]+)", README):
             assert option in {opt for parameter in known[command].params for opt in parameter.opts}
 
     def test_make_targets_exist(self) -> None:

@@ -39,6 +39,11 @@ OTHER_THAN_DEFAULT: dict[str, dict[str, tuple[str, Any]]] = {
         "tickers": ("['A', 'B']", ("A", "B")),
         "path": ("m.csv", "m.csv"),
     },
+    "factors": {
+        "families": ("['momentum', 'size/size']", ("momentum", "size/size")),
+        "libraries": ("['alpha158']", ("alpha158",)),
+        "paths": ("['mine.txt']", ("mine.txt",)),
+    },
     "evaluation": {
         "n_groups": ("10", 10),
         "n_quantiles": ("10", 10),

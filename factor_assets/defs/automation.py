@@ -1,7 +1,8 @@
 """Jobs, schedules and sensors: what runs after the close, in which order, and the weekly upkeep.
 
 A run can only hold one partitions definition, so a day is four runs, each started by the success of the one before:
-load_prices (by ticker) -> daily (by date) -> details (by ticker) -> report.
+load_prices (by ticker) -> daily (by date) -> details (by ticker) -> report. What is made on demand is in the job
+`libraries` alone, which nothing starts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import numpy as np
 import pyarrow.compute as pc
+from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetNode
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition as Job
 from sqlalchemy.exc import IntegrityError
 
@@ -22,6 +24,12 @@ from factor_assets.settings import Settings
 from factor_assets.workspace import Workspace
 
 STAGES = ("load_prices", "daily", "details", "report")
+LIBRARIES = "libraries"
+"""The stage of what is by date and made on demand: it follows `daily`, and nothing needs it."""
+
+ON_DEMAND = {"factor_assets/on_demand": "true"}
+"""Tag of the assets that are made when they are named, and never with the rest."""
+
 SESSION_TAG = "factor_assets/session"
 PARTITION = "dagster/partition"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -31,13 +39,20 @@ FRESHNESS_YEARS = 5
 
 
 def stage_selections(assets: list[dg.AssetsDefinition]) -> dict[str, list[dg.AssetKey]]:
-    """Split the assets into the stages by how they are partitioned; upstream assets come first."""
-    stages: dict[str, list[dg.AssetKey]] = {stage: [] for stage in STAGES}
+    """Split the assets into the stages by how they are partitioned; upstream assets come first.
+
+    The stages are in the order in which they are made: those of a day, and `LIBRARIES` after the one by date.
+    """
+    stages: dict[str, list[dg.AssetKey]] = {
+        stage: [] for stage in ("load_prices", "daily", LIBRARIES, "details", "report")
+    }
     for definition in assets:
         for spec in definition.specs:
             if spec.key == LAKE_MAINTENANCE:
                 continue
-            if isinstance(spec.partitions_def, dg.TimeWindowPartitionsDefinition):
+            if is_on_demand(spec):
+                stages[LIBRARIES].append(spec.key)
+            elif isinstance(spec.partitions_def, dg.TimeWindowPartitionsDefinition):
                 stages["daily"].append(spec.key)
             elif spec.partitions_def is None:
                 stages["report"].append(spec.key)
@@ -46,17 +61,24 @@ def stage_selections(assets: list[dg.AssetsDefinition]) -> dict[str, list[dg.Ass
     return stages
 
 
+def is_on_demand(asset: dg.AssetSpec | BaseAssetNode) -> bool:
+    """Whether the asset is left out unless it is named."""
+    return ON_DEMAND.items() <= asset.tags.items()
+
+
 def stage_jobs(assets: list[dg.AssetsDefinition]) -> dict[str, Job]:
-    """Return one job a stage, in order."""
+    """Return one job a stage that has assets, in order."""
     described = {
         "load_prices": "Fetch price history, one partition a ticker.",
         "daily": "Universe, clean prices, factors and their returns, one partition a date.",
+        LIBRARIES: "Libraries of factors that are not part of the daily run, one partition a date.",
         "details": "Regress each ticker on each factor's return.",
         "report": "Summary and page.",
     }
     return {
         stage: dg.define_asset_job(stage, dg.AssetSelection.assets(*keys), description=described[stage])
         for stage, keys in stage_selections(assets).items()
+        if keys
     }
 
 
@@ -162,7 +184,7 @@ def with_freshness(assets: Sequence[dg.AssetsDefinition], settings: Settings) ->
     """Give every asset a freshness policy, unless the data have an end: then nothing is due any more.
 
     An asset is late when it was not made for a day longer than the exchange's longest holiday, so that none sets off an
-    alarm; the upkeep is late a day after its week.
+    alarm; the upkeep is late a day after its week. What is made on demand is never late.
     """
     if settings.end is not None:
         return list(assets)
@@ -170,6 +192,8 @@ def with_freshness(assets: Sequence[dg.AssetsDefinition], settings: Settings) ->
     weekly = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8))
 
     def due(spec: dg.AssetSpec) -> dg.AssetSpec:
+        if is_on_demand(spec):
+            return spec
         return spec.replace_attributes(freshness_policy=weekly if spec.key == LAKE_MAINTENANCE else daily)
 
     return [definition.map_asset_specs(due) for definition in assets]

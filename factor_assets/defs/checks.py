@@ -1,11 +1,15 @@
-"""How findings of the pure stages become Dagster asset checks."""
+"""How findings and judgements of the pure stages become Dagster asset checks."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
+from factor_assets.evaluation.value_quality import CHECKS, Judgement
 from factor_assets.panel.quality import Finding
+
+_TOLD, _SHOWN = 3, 20
+"""Columns of a library that a check's sentence and its table name."""
 
 _SEVERITY = {"warning": dg.AssetCheckSeverity.WARN, "error": dg.AssetCheckSeverity.ERROR}
 
@@ -37,3 +41,51 @@ def _as_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
     lines += ["| " + " | ".join(str(row.get(name, "")).replace("|", "\\|") for name in names) + " |" for row in rows]
     return "\n".join(lines)
+
+
+def value_specs(asset: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    """Return the checks of an asset that holds factor values, one a concern: their events cost more than they do."""
+    return finding_specs(CHECKS, asset)
+
+
+def value_results(judgements: Iterable[Judgement], asset: dg.AssetKey) -> Iterator[dg.AssetCheckResult]:
+    """Yield one result a judgement."""
+    for judgement in judgements:
+        yield dg.AssetCheckResult(
+            check_name=judgement.check,
+            asset_key=asset,
+            passed=judgement.passed,
+            severity=_SEVERITY["error" if judgement.is_error else "warning"],
+            description=judgement.text,
+            metadata=dict(judgement.numbers),
+        )
+
+
+def over_columns(judged: Mapping[str, Sequence[Judgement]]) -> Iterator[Judgement]:
+    """Yield one judgement a check over all columns of an asset; the worst are named first.
+
+    Parameters
+    ----------
+    judged
+        Column -> its judgements, in the order of the checks.
+    """
+    for number, check in enumerate(CHECKS):
+        found = {column: judgements[number] for column, judgements in judged.items()}
+        failed = sorted((column for column in found if not found[column].passed), key=lambda c: -found[c].excess)
+        text = f"all of {len(found)} columns pass"
+        if failed:
+            told = "; ".join(f"{column}: {found[column].text}" for column in failed[:_TOLD])
+            text = f"{len(failed)} of {len(found)} columns fail: {told}{'; ...' if len(failed) > _TOLD else ''}"
+        rows = [{"column": column, **found[column].numbers} for column in failed[:_SHOWN]]
+        yield Judgement(
+            check=check,
+            passed=not failed,
+            is_error=any(found[column].is_error for column in failed),
+            excess=max((found[column].excess for column in failed), default=0.0),
+            text=text,
+            numbers={
+                "n_columns": len(found),
+                "n_failed": len(failed),
+                **({"worst_columns": dg.MetadataValue.md(_as_markdown(rows))} if rows else {}),
+            },
+        )

@@ -1,6 +1,8 @@
 """Assets of evidence: factor_timeseries and factor_quantiles by date, factor_details by ticker, factor_summary."""
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
 import dagster as dg
@@ -9,19 +11,24 @@ import pyarrow.compute as pc
 
 from factor_assets.columns import TABLES
 from factor_assets.defs.factors import factor_key
+from factor_assets.defs.libraries import library_key
 from factor_assets.defs.materialization import on_all, replace_slice, table_asset
 from factor_assets.defs.partitions import TICKERS, dates, earlier, slice_of
 from factor_assets.evaluation.regressions import factor_details as regress_tickers
 from factor_assets.evaluation.summary import factor_summary as summarise
 from factor_assets.evaluation.timeseries import evaluate_factors, history_sessions, past_warm_up
-from factor_assets.factors.registry import RegisteredFactor, all_factors
+from factor_assets.factors.registry import RegisteredFactor
+from factor_assets.panel.panel import Array, Panel
 from factor_assets.settings import version_of
-from factor_assets.storage.slice import EVERYTHING
+from factor_assets.storage.slice import EVERYTHING, Slice
 from factor_assets.workspace import Workspace
 
 TIMESERIES, QUANTILES = dg.AssetKey("factor_timeseries"), dg.AssetKey("factor_quantiles")
 DETAILS, SUMMARY = dg.AssetKey("factor_details"), dg.AssetKey("factor_summary")
 GROUP = "evaluation"
+
+COLUMNS_A_READ = 16
+"""Columns of a library that are read together: few enough for the memory, enough to spare most of the reads."""
 
 
 def evaluation_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
@@ -31,12 +38,15 @@ def evaluation_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
 
 def _by_date(workspace: Workspace) -> dg.AssetsDefinition:
     settings = workspace.settings
-    code_version = version_of(settings.evaluation)
+    factors = _evaluated(workspace)
+    # A factor that is no longer chosen leaves rows behind until they are made again.
+    names = "\n".join(f"{factor.family}/{factor.name}" for factor in factors)
+    code_version = version_of(settings.evaluation, code=f"1-{sha256(names.encode()).hexdigest()[:8]}")
     history = history_sessions(settings.evaluation)
     reaches_back = earlier(settings, history)
-    factors = sorted(all_factors().values(), key=lambda factor: (factor.family, factor.name))
 
-    upstreams = [*(factor_key(factor) for factor in factors), dg.AssetKey("prices"), dg.AssetKey("universe")]
+    tables = _tables(workspace)
+    upstreams = [dg.AssetKey(name.split("/")) for name in (*tables, "prices", "universe")]
 
     @dg.multi_asset(
         name="factor_returns",
@@ -65,7 +75,7 @@ def _by_date(workspace: Workspace) -> dg.AssetsDefinition:
         part = slice_of(context)
         panel = workspace.panel(part, history=history)
         evidence = evaluate_factors(
-            ((f.family, f.name, workspace.factor_values(f.family, f.name, panel)) for f in factors),
+            _stored_values(workspace, panel),
             panel,
             settings=settings.evaluation,
             universe=settings.universe_name,
@@ -82,7 +92,7 @@ def _by_date(workspace: Workspace) -> dg.AssetsDefinition:
                     rows,
                     asset_key=key,
                     code_version=code_version,
-                    inputs=("prices", "universe", *(_table_of(factor) for factor in factors)),
+                    inputs=("prices", "universe", *tables),
                 )
         if TIMESERIES in context.selected_asset_keys:
             yield _sessions_check(evidence.timeseries, workspace, factors)
@@ -166,7 +176,7 @@ def _summary(workspace: Workspace) -> dg.AssetsDefinition:
         rows = summarise(
             workspace.store.read("factor_timeseries"),
             workspace.store.read("factor_details"),
-            descriptions={(f.family, f.name): _described(f) for f in all_factors().values()},
+            descriptions={(f.family, f.name): _described(f) for f in _evaluated(workspace)},
             settings=settings.evaluation,
             universe=settings.universe_name,
             membership=workspace.membership(),
@@ -187,8 +197,32 @@ def _summary(workspace: Workspace) -> dg.AssetsDefinition:
     return factor_summary
 
 
-def _table_of(factor: RegisteredFactor) -> str:
-    return f"factors/{factor.family}/{factor.name}"
+def _evaluated(workspace: Workspace) -> list[RegisteredFactor]:
+    """Return the factors, and the columns of the libraries, that are evaluated."""
+    columns = (factor for library in workspace.libraries.values() for factor in library.factors.values())
+    return sorted((*workspace.factors.values(), *columns), key=lambda factor: (factor.family, factor.name))
+
+
+def _tables(workspace: Workspace) -> list[str]:
+    """Return the tables that hold them."""
+    keys = [*map(factor_key, workspace.factors.values()), *map(library_key, workspace.libraries)]
+    return sorted("/".join(key.path) for key in keys)
+
+
+def _stored_values(workspace: Workspace, panel: Panel) -> Iterator[tuple[str, str, Array]]:
+    """Yield family, name and values of what is evaluated, a few columns in memory at once."""
+    for factor in workspace.factors.values():
+        yield factor.family, factor.name, workspace.factor_values(factor.family, factor.name, panel)
+    if not len(panel.dates):
+        return
+    part = Slice(start=panel.dates[0].item(), end=panel.dates[-1].item() + timedelta(days=1))
+    for library in workspace.libraries.values():
+        names = list(library.factors)
+        for i in range(0, len(names), COLUMNS_A_READ):
+            some = names[i : i + COLUMNS_A_READ]
+            rows = workspace.store.read(f"libraries/{library.name}", part, columns=["date", "ticker", *some])
+            for name in some:
+                yield library.name, name, panel.scatter(rows, name)
 
 
 def _described(factor: RegisteredFactor) -> str:

@@ -1,6 +1,9 @@
-"""One asset per factor, one op per family: the panel is read once and sub-expressions are shared."""
+"""One asset per factor, one op per family: the panel is read once and sub-expressions are shared.
 
-from collections.abc import Iterator, Mapping
+What does not belong here: libraries, which are one asset each (`libraries.py`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -9,16 +12,19 @@ import numpy as np
 import pyarrow as pa
 
 from factor_assets.columns import factor_table
+from factor_assets.defs.checks import value_results, value_specs
 from factor_assets.defs.materialization import replace_slice, table_asset
 from factor_assets.defs.partitions import dates, earlier, slice_of
 from factor_assets.evaluation.pictures import value_band_png
+from factor_assets.evaluation.value_quality import HISTORY_SESSIONS, judge, value_statistics
 from factor_assets.expressions.engine import evaluate
-from factor_assets.factors.registry import RegisteredFactor, all_factors
+from factor_assets.factors.registry import RegisteredFactor
 from factor_assets.panel.panel import Array, Panel
 from factor_assets.storage.slice import EVERYTHING
 from factor_assets.workspace import Workspace
 
-MIN_COVERAGE = 0.5
+JUDGED_BEFORE = HISTORY_SESSIONS + 1
+"""Sessions before the first of a run that its checks compare with, and one that those are compared with."""
 
 
 def factor_key(factor: RegisteredFactor) -> dg.AssetKey:
@@ -29,12 +35,12 @@ def factor_key(factor: RegisteredFactor) -> dg.AssetKey:
 def factor_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
     """Return one multi-asset a family, with one asset a factor."""
     families: dict[str, list[RegisteredFactor]] = {}
-    for factor in all_factors().values():
+    for factor in workspace.factors.values():
         families.setdefault(factor.family, []).append(factor)
     return [_family(workspace, family, factors) for family, factors in sorted(families.items())]
 
 
-def _family(workspace: Workspace, family: str, factors: list[RegisteredFactor]) -> dg.AssetsDefinition:
+def _family(workspace: Workspace, family: str, factors: Sequence[RegisteredFactor]) -> dg.AssetsDefinition:
     settings = workspace.settings
     by_key = {factor_key(factor): factor for factor in factors}
     # Dagster wants one mapping an op and upstream asset, so a family's edges reach as far as its longest lookback.
@@ -56,14 +62,7 @@ def _family(workspace: Workspace, family: str, factors: list[RegisteredFactor]) 
             )
             for factor in factors
         ],
-        check_specs=[
-            dg.AssetCheckSpec(
-                "covers_the_universe",
-                asset=key,
-                description=f"At least {MIN_COVERAGE:.0%} of the universe has a value once the lookback has passed.",
-            )
-            for key in by_key
-        ],
+        check_specs=[spec for key in by_key for spec in value_specs(key)],
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
@@ -71,11 +70,12 @@ def _family(workspace: Workspace, family: str, factors: list[RegisteredFactor]) 
         part = slice_of(context)
         wanted = {key: by_key[key] for key in sorted(context.selected_asset_keys)}
         history = max(factor.lookback for factor in wanted.values())
-        panel = workspace.panel(part, history=history)
+        panel = workspace.panel(part, history=history + JUDGED_BEFORE)
         start = len(panel.dates) - len(workspace.sessions(part))
         expressions = {factor.name: factor.expression for factor in wanted.values()}
         key_of = {factor.name: key for key, factor in wanted.items()}
-        # The panel begins where the data do, or `history` sessions earlier: either way nothing is missing before it.
+        first = max(0, start - JUDGED_BEFORE)
+        # The panel begins where the data do, or as far back as is needed: either way nothing is missing before it.
         for name, whole in evaluate(expressions, panel):
             values = whole[start:]
             factor = wanted[key_of[name]]
@@ -95,7 +95,10 @@ def _family(workspace: Workspace, family: str, factors: list[RegisteredFactor]) 
                 # One session makes no picture of values over time.
                 plot=partial(value_band_png, rows, title=title) if len(values) > 1 else None,
             )
-            yield _coverage_check(panel, values, start=start, factor=factor, warm=_warm_rows(workspace, panel, factor))
+            statistics = value_statistics(whole[first:], panel.in_universe[first:], has_scale=has_scale(factor))
+            warm = warm_rows(workspace, panel, factor) - first
+            judgements = judge(statistics, panel.dates[first:], start=start - first, warm=warm)
+            yield from value_results(judgements, key_of[name])
 
     return family_factors
 
@@ -126,25 +129,12 @@ def _describe(values: Array) -> Mapping[str, Any]:
     }
 
 
-def _warm_rows(workspace: Workspace, panel: Panel, factor: RegisteredFactor) -> int:
+def has_scale(factor: RegisteredFactor) -> bool:
+    """Whether the factor's values count money or shares, so that a large one may be right."""
+    return "currency" in factor.factor.unit or "shares" in factor.factor.unit
+
+
+def warm_rows(workspace: Workspace, panel: Panel, factor: RegisteredFactor) -> int:
     """Rows at the panel's start whose lookback reaches before the data; nothing can be expected there."""
     before = np.searchsorted(workspace.sessions(EVERYTHING), panel.dates[:1])
     return max(0, factor.lookback - int(before[0])) if len(before) else 0
-
-
-def _coverage_check(
-    panel: Panel, values: Array, *, start: int, factor: RegisteredFactor, warm: int
-) -> dg.AssetCheckResult:
-    expected = panel.in_universe[start:].copy()
-    expected[: max(0, warm - start)] = False
-    n_expected = int(expected.sum())
-    n_values = int((np.isfinite(values) & expected).sum())
-    coverage = n_values / n_expected if n_expected else None
-    return dg.AssetCheckResult(
-        check_name="covers_the_universe",
-        asset_key=factor_key(factor),
-        passed=coverage is None or coverage >= MIN_COVERAGE,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=None if coverage is None else f"{coverage:.1%} of {n_expected} universe members have a value",
-        metadata={"n_members": n_expected, "n_values": n_values},
-    )

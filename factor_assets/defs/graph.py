@@ -5,6 +5,7 @@ import dagster as dg
 from factor_assets.defs.automation import followers, maintenance_job, schedules, stage_jobs, with_freshness
 from factor_assets.defs.evaluation import evaluation_assets
 from factor_assets.defs.factors import factor_assets
+from factor_assets.defs.libraries import library_assets
 from factor_assets.defs.maintenance import maintenance_assets
 from factor_assets.defs.prices import price_assets
 from factor_assets.defs.report import report_assets
@@ -18,6 +19,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     assets = [
         *price_assets(workspace),
         *factor_assets(workspace),
+        *library_assets(workspace),
         *evaluation_assets(workspace),
         *report_assets(workspace),
         *maintenance_assets(workspace),

@@ -1,7 +1,8 @@
 """How an asset's rows reach the store, and what the event says about them."""
 
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -48,6 +49,7 @@ def table_asset(
     description: str = "",
     metadata: Mapping[str, Any] = MappingProxyType({}),
     units: Mapping[str, str] = MappingProxyType({}),
+    tags: Mapping[str, str] = MappingProxyType({}),
     skippable: bool = False,
 ) -> dg.AssetSpec:
     """Return the asset of a table; its key is the table's name.
@@ -74,6 +76,7 @@ def table_asset(
         kinds={"delta"},
         partitions_def=partitions,
         deps=deps,
+        tags=tags,
         skippable=skippable,
     )
 
@@ -101,10 +104,56 @@ def replace_slice(
     The data version is the store's version of the slice: making the same rows again keeps it, so that Dagster shows
     nothing downstream as stale.
     """
-    version = write(context, workspace, table, part, rows, code_version=code_version, inputs=inputs)
+    return replace_parts(
+        context,
+        workspace,
+        table,
+        part,
+        [(part, rows)],
+        asset_key=asset_key,
+        code_version=code_version,
+        inputs=inputs,
+        metadata=metadata,
+        plot=plot,
+    )
+
+
+def replace_parts(
+    context: dg.AssetExecutionContext,
+    workspace: Workspace,
+    table: str,
+    part: Slice,
+    parts: Iterable[tuple[Slice, pa.Table]],
+    *,
+    asset_key: dg.AssetKey,
+    code_version: str,
+    inputs: tuple[str, ...] = (),
+    metadata: Mapping[str, Any] | None = None,
+    plot: Callable[[], bytes] | None = None,
+) -> dg.MaterializeResult[Any]:
+    """Replace a slice part by part, as the rows come, so that they are never in memory together.
+
+    Each part is one commit. Give whole partitions: then none is ever half made, also where a later part fails.
+    """
     definition = context.assets_def.specs_by_key[asset_key].partitions_def
+    nulls: Counter[str] = Counter()
+    counted: Counter[str] = Counter()
+    versions = []
+    n_rows = 0
+    for piece, rows in parts:
+        versions.append(write(context, workspace, table, piece, rows, code_version=code_version, inputs=inputs))
+        n_rows += rows.num_rows
+        nulls.update(null_counts(table, rows))
+        if definition is not None:
+            counted.update(_rows_per_partition(definition, rows))
+        del rows  # before the next are made
+    # Where nothing changed, the store answers with older versions; the newest of them stands for all.
+    version = max(versions, key=lambda made: made.committed_at)
     if definition is not None:
-        _count_rows_per_partition(context, definition, rows, asset_key=asset_key)
+        for key in context.partition_keys:
+            context.add_asset_metadata(
+                {"dagster/partition_row_count": counted[key]}, asset_key=asset_key, partition_key=key
+            )
         if plot is not None:
             # Once a run, not once a partition: a range has hundreds, and each event would hold the picture.
             last = context.partition_keys[-1]
@@ -114,8 +163,8 @@ def replace_slice(
         data_version=dg.DataVersion(version.id),
         metadata={
             "dagster/row_count": workspace.store.read(table, columns=declared(table).key[:1]).num_rows,
-            "rows": rows.num_rows,
-            **version_metadata(workspace, version, rows),
+            "rows": n_rows,
+            **version_metadata(workspace, version, nulls),
             "slice": str(part),
             **(metadata or {}),
         },
@@ -149,11 +198,15 @@ def write(
     )
 
 
-def version_metadata(workspace: Workspace, version: Version, rows: pa.Table) -> dict[str, Any]:
+def null_counts(table: str, rows: pa.Table) -> dict[str, int]:
+    """Return column -> nulls, of the columns that have any; of an open table its declared columns only."""
+    return {name: rows[name].null_count for name in declared(table).column_names if rows[name].null_count}
+
+
+def version_metadata(workspace: Workspace, version: Version, nulls: Mapping[str, int]) -> dict[str, Any]:
     """Return what every materialization says: nulls, store version, slice, source, place."""
-    nulls = {name: rows[name].null_count for name in declared(version.table).column_names if rows[name].null_count}
     return {
-        "nulls": nulls,
+        "nulls": dict(nulls),
         "store_version": version.id,
         "slice": str(version.slice),
         "source": workspace.source.label,
@@ -166,20 +219,9 @@ def picture(png: bytes) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(f"![plot](data:image/png;base64,{b64encode(png).decode()})")
 
 
-def _count_rows_per_partition(
-    context: dg.AssetExecutionContext,
-    definition: dg.PartitionsDefinition[Any],
-    rows: pa.Table,
-    *,
-    asset_key: dg.AssetKey,
-) -> None:
+def _rows_per_partition(definition: dg.PartitionsDefinition[Any], rows: pa.Table) -> dict[str, int]:
     if isinstance(definition, dg.TimeWindowPartitionsDefinition):
         keys = pc.strftime(rows["date"], format=definition.fmt)
     else:
         keys = rows["ticker"]
-    counted = pc.value_counts(keys)
-    found = {entry["values"]: entry["counts"] for entry in counted.to_pylist()}
-    for key in context.partition_keys:
-        context.add_asset_metadata(
-            {"dagster/partition_row_count": found.get(key, 0)}, asset_key=asset_key, partition_key=key
-        )
+    return {entry["values"]: entry["counts"] for entry in pc.value_counts(keys).to_pylist()}

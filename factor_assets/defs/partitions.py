@@ -1,6 +1,7 @@
 """The two ways assets are cut, and the one function that turns a run's partitions into a `Slice`."""
 
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 
 import dagster as dg
 import numpy as np
@@ -89,6 +90,26 @@ def slice_of(context: dg.AssetExecutionContext) -> Slice:
             " listed in the instance, then the last."
         )
     return Slice(tickers=frozenset(keys))
+
+
+def whole_partitions(settings: Settings, part: Slice, sessions: Dates, *, at_most: int) -> list[Slice]:
+    """Cut a slice of dates into slices of whole partitions that follow each other.
+
+    Parameters
+    ----------
+    sessions
+        datetime64[D] of shape (n_sessions,): those of the slice.
+    at_most
+        Sessions that a slice may hold; it holds more only where one partition does.
+    """
+    period = sessions.astype("datetime64[M]" if settings.partitions.grain == "month" else "datetime64[D]")
+    rows = np.flatnonzero(period[1:] != period[:-1]) + 1
+    cuts = [0]
+    for row, after in pairwise([*rows.tolist(), len(sessions)]):
+        if after - cuts[-1] > at_most:
+            cuts.append(row)
+    days: list[date] = sessions[cuts[1:]].tolist()
+    return [Slice(start=start, end=end) for start, end in pairwise([part.start, *days, part.end])]
 
 
 def partition_of(settings: Settings, day: date) -> str:

@@ -12,7 +12,14 @@ import pyarrow.compute as pc
 from factor_assets.columns import TABLES
 from factor_assets.defs.checks import finding_results, finding_specs
 from factor_assets.defs.event_log import recorded_together
-from factor_assets.defs.materialization import on_all, replace_slice, table_asset, version_metadata, write
+from factor_assets.defs.materialization import (
+    null_counts,
+    on_all,
+    replace_slice,
+    table_asset,
+    version_metadata,
+    write,
+)
 from factor_assets.defs.partitions import TICKERS, dates, slice_of
 from factor_assets.errors import PanelError, SourceError
 from factor_assets.panel.prices import clean_prices, revised_tickers
@@ -25,7 +32,7 @@ from factor_assets.storage.store import Version
 from factor_assets.workspace import Workspace
 
 PRICE_HISTORY, UNIVERSE = dg.AssetKey("price_history"), dg.AssetKey("universe")
-GROUP = "prices"
+GROUP = "market_data"
 PRICES, CORPORATE_ACTIONS = dg.AssetKey("prices"), dg.AssetKey("corporate_actions")
 
 
@@ -122,7 +129,7 @@ def _made(workspace: Workspace, delivery: Delivery, version: Version, *, code_ve
     }
     if delivery.rows is not None:
         metadata |= {"dagster/partition_row_count": delivery.rows.num_rows}
-        metadata |= version_metadata(workspace, version, delivery.rows)
+        metadata |= version_metadata(workspace, version, null_counts("price_history", delivery.rows))
     return dg.AssetMaterialization(
         PRICE_HISTORY,
         partition=delivery.ticker,

@@ -1,6 +1,6 @@
 """Runs from the command line: the stages in order, through Dagster's own executor, with progress and an account.
 
-1. Resolve what was asked for to asset keys, and those to stages (`automation.STAGES`).
+1. Resolve what was asked for to asset keys, and those to stages (`automation.stage_selections`).
 2. Per stage, find the partitions of the dates asked for; with `missing_only`, those that are outdated.
 3. Execute one run for each unbroken range of partitions; a failed asset holds up only what needs it.
 """
@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import dagster as dg
 
-from factor_assets.defs.automation import STAGES, add_tickers, range_tags, stage_selections
+from factor_assets.defs.automation import LIBRARIES, add_tickers, is_on_demand, range_tags, stage_selections
 from factor_assets.defs.instance import process_tags
 from factor_assets.defs.outdated import UNPARTITIONED, outdated
 from factor_assets.errors import SettingsError, UniverseError, did_you_mean
@@ -67,10 +67,10 @@ class StageAccount:
 
 
 def resolve(definitions: dg.Definitions, names: Sequence[str]) -> set[dg.AssetKey]:
-    """Return the assets that the names mean; all of them for no name.
+    """Return the assets that the names mean; for no name all but the upkeep and what is made on demand.
 
     A name is an asset's key (`factors/momentum/ret_12_1`), the last part of one (`ret_12_1`), or a group (`momentum`);
-    a `+` behind it adds everything downstream.
+    a `+` behind it adds everything downstream, but for what is made on demand.
 
     Raises
     ------
@@ -79,8 +79,9 @@ def resolve(definitions: dg.Definitions, names: Sequence[str]) -> set[dg.AssetKe
     """
     graph = definitions.resolve_asset_graph()
     keys = graph.get_all_asset_keys()
+    regular = {key for key in keys if not is_on_demand(graph.get(key))}
     if not names:
-        return {key for key in keys if graph.get(key).group_name != "maintenance"}
+        return {key for key in regular if graph.get(key).group_name != "maintenance"}
     chosen: set[dg.AssetKey] = set()
     for name in names:
         plain = name.removesuffix("+")
@@ -89,7 +90,7 @@ def resolve(definitions: dg.Definitions, names: Sequence[str]) -> set[dg.AssetKe
             choices = {key.path[-1] for key in keys} | {graph.get(key).group_name for key in keys}
             raise SettingsError(f"No asset or group is called {plain!r}; {did_you_mean(plain, choices)}")
         if name.endswith("+"):
-            found = set(dg.AssetSelection.assets(*found).downstream().resolve(graph))
+            found |= dg.AssetSelection.assets(*found).downstream().resolve(graph) & regular
         chosen |= found
     return chosen
 
@@ -128,7 +129,7 @@ def run_stages(
     chosen = resolve(definitions, names)
     assets = [a for a in definitions.assets or [] if isinstance(a, dg.AssetsDefinition)]
     stages = stage_selections(assets)
-    dated = [key for key in stages["daily"] if key in chosen]
+    dated = [key for key in (*stages["daily"], *stages[LIBRARIES]) if key in chosen]
     if dated:
         # Before anything is loaded, so that wrong dates cost nothing.
         _partitions(definitions, workspace, instance, dated[0], start=start, end=end)
@@ -139,7 +140,7 @@ def run_stages(
             " change universe.name or data.source."
         )
     _require_inputs(definitions, instance, chosen)
-    wanted = {stage: [key for key in stages[stage] if key in chosen] for stage in STAGES}
+    wanted = {stage: [key for key in keys if key in chosen] for stage, keys in stages.items()}
     # All of them before the first run, so that a mistake in the dates costs nothing.
     partitions_of = {
         stage: _partitions(definitions, workspace, instance, keys[0], start=start, end=end)
@@ -152,7 +153,7 @@ def run_stages(
         keys = wanted[stage]
         if missing_only:
             needed = outdated(definitions, instance, keys, partitions, made_now=made_now)
-            if stage == "daily":
+            if stage in {"daily", LIBRARIES}:
                 needed = _with_revised(definitions, workspace, needed, partitions)
         else:
             needed = dict.fromkeys(keys, partitions)

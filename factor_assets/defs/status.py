@@ -8,6 +8,7 @@ import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from sqlalchemy.exc import DatabaseError
 
+from factor_assets.defs.automation import is_on_demand
 from factor_assets.defs.instance import open_instance
 from factor_assets.defs.outdated import UNPARTITIONED, is_current, newest
 from factor_assets.doctor import Examined
@@ -40,11 +41,13 @@ class AssetStatus:
 
 
 def asset_statuses(definitions: dg.Definitions, instance: dg.DagsterInstance) -> list[AssetStatus]:
-    """Return the status of every asset, upstream first."""
+    """Return the status of every asset, upstream first; what is made on demand is left out."""
     graph = definitions.resolve_asset_graph()
     statuses = []
     for key in graph.toposorted_asset_keys:
         node = graph.get(key)
+        if is_on_demand(node):
+            continue
         partitions = (
             node.partitions_def.get_partition_keys(dynamic_partitions_store=instance)
             if node.partitions_def

@@ -2,9 +2,9 @@
 
 from hashlib import sha256
 
+from factor_assets.expressions.declaration import OPERATORS
 from factor_assets.expressions.expression import (
     FIELD_LOOKBACK,
-    OPERATORS,
     Call,
     Expression,
     Field,

@@ -99,6 +99,14 @@ def _power(x: Any, y: Any, out: Array) -> None:
     np.copyto(out, np.nan, where=np.isnan(x) | np.isnan(y) | np.isinf(out))
 
 
+def _signed_power(x: Any, y: Any, out: Array) -> None:
+    np.power(np.abs(x), y, out=out)
+    np.copysign(out, x, out=out)
+    # |x| ** 0 = 1 has no sign where x has none
+    np.copyto(out, 0.0, where=np.equal(x, 0.0) & np.isfinite(out))
+    np.copyto(out, np.nan, where=np.isnan(x) | np.isnan(y) | np.isinf(out))
+
+
 def _then_finite(function: Callable[..., Any]) -> Callable[..., None]:
     """Return the NumPy function with NaN for what it makes infinite."""
 
@@ -131,6 +139,7 @@ COMPUTE: Mapping[str, Callable[..., Any]] = {
     "multiply": _binary_of(_MULTIPLY),
     "divide": _binary_of(_DIVIDE),
     "power": _power,
+    "signed_power": _signed_power,
     "negate": np.negative,
     "less": _binary_of(_LESS),
     "less_equal": _binary_of(_LESS_EQUAL),

@@ -5,16 +5,16 @@ What does not belong here: which operators exist (`operators.py`), reading text 
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from factor_assets.errors import ExpressionError, did_you_mean
-from factor_assets.panel.panel import FIELDS
+from factor_assets.expressions.declaration import OPERATORS, Operator, checked_params, default_of, number_text
+from factor_assets.panel.panel import FIELDS, LABELS
 
 MAX_DEPTH = 100
 MAX_NODES = 5_000
-MAX_WINDOW = 10_000
 
 # Fields that are themselves made from earlier sessions: how many.
 FIELD_LOOKBACK: Mapping[str, int] = {"returns": 1}
@@ -153,49 +153,7 @@ class Constant(Expression):
         object.__setattr__(self, "value", value + 0.0)  # -0.0 becomes 0.0: it would print and hash like it
 
     def __str__(self) -> str:
-        return _number(self.value)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operator:
-    """What one operator is; made by the decorators of `operators.py`.
-
-    Parameters
-    ----------
-    args
-        Names of the operands, which are expressions.
-    params
-        Names of the numbers that follow them, with their types.
-    defaults
-        Values of the params that may be left out. `min_periods` defaults to the whole window `n`.
-    smallest
-        Smallest window that has a value.
-    lookback
-        Sessions before t that the value at t may read, from the params.
-    version
-        Raised when the operator's values change; part of every `code_version` that uses it.
-    """
-
-    name: str
-    kind: Literal["elementwise", "time_series", "cross_section"]
-    args: tuple[str, ...]
-    params: Mapping[str, type]
-    defaults: Mapping[str, float | None]
-    smallest: int
-    lookback: Callable[..., int]
-    version: int
-    symbol: str = ""
-    precedence: int = 0
-
-    @property
-    def signature(self) -> str:
-        """The call as one writes it, such as `mean(x, n, min_periods=n)`."""
-        required = [name for name in self.params if name not in self.defaults]
-        optional = [f"{k}={'n' if v is None else _number(v)}" for k, v in self.defaults.items()]
-        return f"{self.name}({', '.join([*self.args, *required, *optional])})"
-
-
-OPERATORS: dict[str, Operator] = {}
+        return number_text(self.value)
 
 
 @dataclass(frozen=True, repr=False, slots=True)
@@ -229,9 +187,14 @@ class Call(Expression):
         spec = OPERATORS.get(self.operator)
         if spec is None:
             raise ExpressionError(f"Unknown operator {self.operator!r}; {did_you_mean(self.operator, OPERATORS)}")
-        if len(self.args) != len(spec.args) or not all(isinstance(a, Expression) for a in self.args):
-            raise ExpressionError(f"{spec.signature} wants {len(spec.args)} operands; got {len(self.args)}.")
-        object.__setattr__(self, "params", tuple(_checked_params(spec, dict(self.params)).items()))
+        n_wanted = len(spec.args)
+        fits = len(self.args) >= n_wanted if spec.variadic else len(self.args) == n_wanted
+        if not fits or not all(isinstance(a, Expression) for a in self.args):
+            least = "at least " if spec.variadic else ""
+            raise ExpressionError(f"{spec.signature} wants {least}{n_wanted} operands; got {len(self.args)}.")
+        for place, arg in enumerate(self.args):
+            _check_label(spec, place, arg)
+        object.__setattr__(self, "params", tuple(checked_params(spec, dict(self.params)).items()))
         object.__setattr__(self, "depth", 1 + max(a.depth for a in self.args))
         object.__setattr__(self, "n_nodes", 1 + sum(a.n_nodes for a in self.args))
         if self.depth > MAX_DEPTH:
@@ -253,9 +216,9 @@ class Call(Expression):
             shown = [str(a) for a in self.args]
             for name, value in self.params:
                 if name not in spec.defaults:
-                    shown.append(_number(value))
-                elif value != _default(spec, name, dict(self.params)):
-                    shown.append(f"{name}={_number(value)}")
+                    shown.append(number_text(value))
+                elif value != default_of(spec, name, dict(self.params)):
+                    shown.append(f"{name}={number_text(value)}")
             return f"{spec.name}({', '.join(shown)})"
         if len(self.args) == 1:
             operand = self.args[0]
@@ -291,7 +254,7 @@ def lift(value: "Expression | float") -> Expression:
 
 def known_fields() -> Mapping[str, str]:
     """Name -> meaning of every field that an expression may use."""
-    return {**FIELDS, **_registered_fields} if _registered_fields else FIELDS
+    return {**FIELDS, **LABELS, **_registered_fields}
 
 
 def register_field(name: str, meaning: str) -> Field:
@@ -328,53 +291,14 @@ def walk(expression: Expression) -> Iterator[Expression]:
             stack.extend((a, False) for a in reversed(node.args))
 
 
-def _checked_params(spec: Operator, given: dict[str, float]) -> dict[str, float]:
-    unknown = [name for name in given if name not in spec.params]
-    if unknown:
-        choices = did_you_mean(unknown[0], spec.params) if spec.params else "it has none."
-        raise ExpressionError(f"{spec.signature} has no parameter {unknown[0]!r}; {choices}")
-    checked: dict[str, float] = {}
-    for name, kind in spec.params.items():
-        if name not in given and name not in spec.defaults:
-            raise ExpressionError(f"{spec.signature} wants {name}.")
-        value = given.get(name)
-        if value is None:
-            value = _default(spec, name, checked)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise ExpressionError(f"{spec.signature} wants a finite number for {name}; got {value!r}.")
-        if kind is int:
-            if value != int(value):
-                raise ExpressionError(f"{spec.signature} wants a whole number of sessions for {name}; got {value!r}.")
-            value = int(value)
-        if name == "n":
-            _check_window(spec, int(value))
-        if name == "min_periods" and not 1 <= value <= checked["n"]:
-            raise ExpressionError(f"{spec.signature} wants min_periods between 1 and n = {checked['n']}; got {value}.")
-        checked[name] = value
-    return checked
-
-
-def _check_window(spec: Operator, n: int) -> None:
-    if n < 0:
+def _check_label(spec: Operator, place: int, arg: Expression) -> None:
+    """Refuse a label where a number is wanted: its codes are names, and arithmetic on them is made up."""
+    name = spec.args[min(place, len(spec.args) - 1)]
+    if isinstance(arg, Field) and arg.name in LABELS and name not in spec.labels:
         raise ExpressionError(
-            f"{spec.signature} with n = {n} would look ahead: windows and lags count sessions into the past, so n"
-            f" wants at least {spec.smallest}."
+            f"{arg.name} names groups and has no value of its own, so it cannot be {name} of {spec.signature}. It goes"
+            " into the group of operators such as group_rank(x, group), and into residualize()."
         )
-    if n < spec.smallest:
-        raise ExpressionError(f"{spec.signature} wants n of at least {spec.smallest}; got {n}.")
-    if n > MAX_WINDOW:
-        raise ExpressionError(f"{spec.signature} wants n of at most {MAX_WINDOW} sessions; got {n}.")
-
-
-def _default(spec: Operator, name: str, params: Mapping[str, float]) -> float:
-    value = spec.defaults[name]
-    return params["n"] if value is None else value
-
-
-def _number(value: float) -> str:
-    if isinstance(value, int) or (value.is_integer() and abs(value) < 1e15):
-        return str(int(value))
-    return repr(value)
 
 
 def _within(node: Expression, precedence: int) -> str:

@@ -21,21 +21,20 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from factor_assets.errors import ExpressionError, ExpressionSyntaxError, did_you_mean
+from factor_assets.expressions.declaration import OPERATORS, Operator
 from factor_assets.expressions.expression import (
     MAX_DEPTH,
-    OPERATORS,
     Call,
     Constant,
     Expression,
     Field,
-    Operator,
     known_fields,
 )
 
 MAX_LENGTH = 20_000
 
 _TOKEN = re.compile(
-    r"(?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)"
+    r"(?P<number>(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
     r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*)"
     r"|(?P<symbol>\*\*|<=|>=|[-+*/<>&|~(),=])"
     r"|(?P<space>\s+)"
@@ -45,8 +44,10 @@ _TOKEN = re.compile(
 _INFIX = {o.symbol: o for o in OPERATORS.values() if o.symbol and len(o.args) == 2}
 _PREFIX = {o.symbol: o for o in OPERATORS.values() if o.symbol and len(o.args) == 1}
 _UNARY = 6
-# nested parentheses make no node, so that the tree's own limit does not bound the parser's recursion
+# Nested parentheses make no node, so that the tree's own limit does not bound the parser's recursion. A node takes two
+# levels at most: a call counts two, an operator's right operand one, and its parentheses one.
 _MAX_NESTING = 2 * MAX_DEPTH + 1
+_SHOWN = 60  # characters of a token that a message repeats
 _MEANT = {"!": "where(), ~ or equal()", "^": "**", "%": "no remainder exists", "{": "(", "[": "("}
 
 
@@ -57,7 +58,9 @@ class _Token:
     position: int
 
     def __str__(self) -> str:
-        return repr(self.text) if self.text else "the end"
+        if not self.text:
+            return "the end"
+        return repr(self.text if len(self.text) <= _SHOWN else f"{self.text[:_SHOWN]}...")
 
 
 def parse(text: str) -> Expression:
@@ -121,18 +124,23 @@ class _Parser:
         return token
 
     def _fail(self, message: str, token: _Token) -> NoReturn:
-        raise ExpressionSyntaxError(message, text=self._text, position=token.position)
+        raise self._error(message, token)
+
+    def _error(self, message: str, token: _Token) -> ExpressionSyntaxError:
+        # half a surrogate pair cannot be printed, and control characters would move the cursor
+        text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in self._text)
+        return ExpressionSyntaxError(message, text=text, position=token.position)
 
     def _call(self, name: str, args: tuple[Expression, ...], params: tuple[tuple[str, float], ...], at: _Token) -> Call:
         try:
             return Call(name, args, params)
         except ExpressionError as error:
-            raise ExpressionSyntaxError(str(error).rstrip("."), text=self._text, position=at.position) from error
+            raise self._error(str(error).rstrip("."), at) from error
 
     def _expression(self, loosest: int) -> Expression:
         self._nesting += 1
         if self._nesting > _MAX_NESTING:
-            self._fail(f"expected at most {_MAX_NESTING} levels of nesting, got more", self._token)
+            self._fail(f"expected at most {MAX_DEPTH} levels of nesting, got more", self._token)
         left = self._unary()
         while (infix := _INFIX.get(self._token.text)) is not None and infix.precedence >= loosest:
             if infix.name == "power":  # a sign's operand: `_unary` has already taken what binds to it
@@ -175,7 +183,7 @@ class _Parser:
         try:
             return Constant(sign * float(token.text))
         except ExpressionError as error:
-            raise ExpressionSyntaxError(str(error).rstrip("."), text=self._text, position=token.position) from error
+            raise self._error(str(error).rstrip("."), token) from error
 
     def _field(self, token: _Token) -> Field:
         known = known_fields()
@@ -192,12 +200,20 @@ class _Parser:
                 self._fail(f"{name} is a field and takes no arguments", name)
             self._fail(f"unknown operator {name}: {did_you_mean(name.text, _FUNCTIONS).rstrip('.')}", name)
         self._expect("(", "'('")
+        self._nesting += 1
         given: dict[str, Expression] = {}
+        further: list[Expression] = []  # of a last operand that may be given several times
         while True:
             at = self._token
-            slot = self._slot(spec, len(given))
+            slot = self._slot(spec, tuple(given))
             if slot in given:
-                self._fail(f"expected {slot} once in {spec.signature}", at)
+                if not spec.variadic or slot != spec.args[-1]:
+                    self._fail(f"expected {slot} once in {spec.signature}", at)
+                further.append(self._expression(1))
+                if self._token.text != ",":
+                    break
+                self._take()
+                continue
             value = self._expression(1)
             if slot in spec.params and not isinstance(value, Constant):
                 self._fail(f"expected a number for {slot} in {spec.signature}", at)
@@ -205,14 +221,15 @@ class _Parser:
             if self._token.text != ",":
                 break
             self._take()
+        self._nesting -= 1
         self._expect(")", f"',' or ')' in {spec.signature}")
         missing = [a for a in spec.args if a not in given]
         if missing:
             self._fail(f"expected {missing[0]} in {spec.signature}", name)
         params = tuple((k, v.value) for k, v in given.items() if k in spec.params and isinstance(v, Constant))
-        return self._call(spec.name, tuple(given[a] for a in spec.args), params, name)
+        return self._call(spec.name, (*(given[a] for a in spec.args), *further), params, name)
 
-    def _slot(self, spec: Operator, n_given: int) -> str:
+    def _slot(self, spec: Operator, given: tuple[str, ...]) -> str:
         """Return which argument comes next: by its name where one is written, else by its place."""
         token = self._token
         by_place = (*spec.args, *(name for name in spec.params if name not in spec.defaults))
@@ -226,9 +243,13 @@ class _Parser:
             return token.text
         if token.text == ")":
             self._fail(f"expected {spec.signature}, got {token}", token)
-        if n_given >= len(by_place):
+        if given != by_place[: len(given)]:
+            self._fail(f"expected arguments without a name before those with one in {spec.signature}", token)
+        if len(given) < len(by_place):
+            return by_place[len(given)]
+        if not spec.variadic:
             self._fail(f"expected at most {len(by_place)} arguments without a name in {spec.signature}", token)
-        return by_place[n_given]
+        return spec.args[-1]
 
     def _expect(self, symbol: str, what: str) -> None:
         token = self._take()

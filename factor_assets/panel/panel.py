@@ -29,8 +29,8 @@ class Panel:
     tickers
         Sorted names, n_tickers of them.
     fields
-        Name -> float64 of shape (n_dates, n_tickers). NaN means missing, always. `FIELDS` lists those that
-        `Panel.from_tables` makes.
+        Name -> float64 of shape (n_dates, n_tickers). NaN means missing, always. `FIELDS` and `LABELS` list those
+        that `Panel.from_tables` makes.
     in_universe
         bool of shape (n_dates, n_tickers): membership as known on the date.
     first_row
@@ -132,7 +132,8 @@ class Panel:
         Parameters
         ----------
         prices, universe
-            Rows of the tables of the same name; dates outside `sessions` are refused.
+            Rows of the tables of the same name; dates outside `sessions` are refused. Without a column `sector` in
+            `universe` the panel has no such field.
         sessions
             datetime64[D] of shape (n_dates,): every session wanted.
         tickers
@@ -163,10 +164,13 @@ class Panel:
             )
         }
         members = _Scatter(universe, sessions=sessions, tickers=names)
+        fields = derived_fields(raw)
+        if "sector" in universe.column_names:
+            fields["sector"] = members.codes(universe, "sector")
         return cls(
             dates=sessions,
             tickers=names,
-            fields=derived_fields(raw),
+            fields=fields,
             in_universe=members.flags(),
             first_row=first_row,
         )
@@ -188,6 +192,11 @@ FIELDS: Mapping[str, str] = {
     "returns": "total return since the session before (fraction)",
     "shares_outstanding": "shares outstanding as known that day; missing where unknown",
     "market_cap": "close as traded x shares outstanding (currency); missing where shares are unknown",
+}
+
+# Fields that name groups. Their values are codes: equal codes are the same group, and nothing else is in them.
+LABELS: Mapping[str, str] = {
+    "sector": "sector of a member of the universe, as known that day; missing where unknown",
 }
 
 
@@ -252,6 +261,13 @@ class _Scatter:
         given: Any = rows[name].to_numpy()
         out.reshape(-1)[self._position] = given[self._kept]
         return out
+
+    def codes(self, rows: pa.Table, name: str) -> Array:
+        """Place names as numbers: their order in the alphabet among those that the rows hold."""
+        names = rows[name].combine_chunks()
+        order = pc.sort_indices(names.unique().drop_null())
+        code: Any = pc.index_in(names, value_set=names.unique().drop_null().take(order)).cast(pa.float64())
+        return self.values(pa.table({name: code}), name)
 
     def flags(self) -> npt.NDArray[np.bool_]:
         out = np.zeros(self._shape, dtype=bool)

@@ -1,7 +1,7 @@
 """`LakeStore`: the contract on Delta Lake tables, one table a folder, under one root.
 
-What does not belong here: how a table is cut into files (`layout.py`), what a commit says (`commits.py`), SQL
-(`query.py`).
+What does not belong here: how a table is cut into files (`layout.py`), which folders are tables (`folders.py`), what a
+commit says (`commits.py`), SQL (`query.py`).
 
 A write, in steps:
 
@@ -28,15 +28,16 @@ from typing import TypeVar
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from factor_assets.columns import FACTOR_PREFIX, TABLES, Table
+from factor_assets.columns import Table
 from factor_assets.columns import table as declared_table
 from factor_assets.errors import StoreError, WriteConflictError
 from factor_assets.storage.commits import COMMIT_KEY, commit_metadata, version_of
+from factor_assets.storage.folders import require_usable, written_tables
 from factor_assets.storage.layout import HIDDEN, Parts, cut, parts_of
-from factor_assets.storage.rows import conform, sort_rows
+from factor_assets.storage.rows import conform, sort_rows, widened
 from factor_assets.storage.slice import EVERYTHING, Slice, require_inside
 from factor_assets.storage.store import (
     Maintenance,
@@ -86,11 +87,11 @@ class LakeStore:
         self._options = dict(storage_options or {})
         self._history: dict[str, tuple[str, list[Version]]] = {}
         if not is_uri:
-            _require_usable(Path(self.root))
+            require_usable(Path(self.root))
 
     def write(self, table: str, part: Slice, rows: pa.Table, *, provenance: Provenance) -> Version:
         """Replace the rows of `part`; see `Store.write`."""
-        declared = declared_table(table)
+        declared = declared_table(table).holding(rows.column_names)
         rows = conform(declared, rows)
         require_inside(declared, part, rows)
         return self._retry(table, lambda: self._write_once(declared, part, rows, provenance))
@@ -105,13 +106,14 @@ class LakeStore:
     ) -> pa.Table:
         """Return the rows of `part`; see `Store.read`."""
         declared = declared_table(table)
-        names = require_columns(table, declared.column_names, columns)
         require_inside(declared, part, declared.schema.empty_table())
         if as_of is None:
             snapshot = self._open(table)
         else:
             version = version_as_of(table, self.versions(table), as_of)
             snapshot = None if version is None else self._open(table, version=int(version.id))
+        declared = declared.holding(columns or () if snapshot is None else _columns(snapshot))
+        names = require_columns(table, declared.column_names, columns)
         if snapshot is None:
             return declared.schema.empty_table().select(names)
         return self._rows(declared, snapshot, part, names)
@@ -126,12 +128,14 @@ class LakeStore:
         """
         declared = declared_table(table)
         snapshot = self._open(table)
-        files = [] if snapshot is None else self._files(declared, snapshot, Parts())
-        return self._scan(declared, files)
+        if snapshot is None:
+            return self._scan(declared, [])
+        declared = declared.holding(_columns(snapshot))
+        return self._scan(declared, self._files(declared, snapshot, Parts()))
 
     def tables(self) -> list[str]:
         """Names of the declared tables that have been written, sorted."""
-        return sorted(_table_folders(Path(self.root)))
+        return sorted(written_tables(Path(self.root)))
 
     def versions(self, table: str) -> list[Version]:
         """Commits, newest first."""
@@ -173,11 +177,15 @@ class LakeStore:
                     description=f"{declared.meaning}{_SOURCE}{provenance.source}",
                     configuration=_CONFIGURATION,
                     storage_options=self._options or None,
+                    writer_properties=_encoding(declared),
                     # Delta would put a lost race behind the winner's commit, as rows to add; `_retry` replaces them.
                     commit_properties=CommitProperties(custom_metadata=metadata, max_commit_retries=0),
                 )
             return self._made(table, metadata, None)
         require_same_source(table, _source(snapshot), provenance.source)
+        known = _columns(snapshot)
+        declared = declared.holding(known)
+        rows = widened(declared, rows)
         parts = parts_of(declared, part)
         frame = self._scan(declared, self._files(declared, snapshot, parts))
         stored = self._collect(declared, frame, declared.column_names)
@@ -190,14 +198,14 @@ class LakeStore:
             kept = stored.filter(pc.invert(mask))
             rows = sort_rows(pa.concat_tables([kept, rows]), declared.key)
         merged = cut(declared, _nullable(rows))
-        known = {field.name for field in snapshot.schema().fields}
         with self._explained(table, "written"):
             write_deltalake(
                 snapshot,
                 merged,
                 mode="overwrite",
                 predicate=parts.predicate,
-                schema_mode=None if known == set(merged.column_names) else "merge",
+                writer_properties=_encoding(declared),
+                schema_mode=None if set(known) == set(merged.column_names) - {HIDDEN} else "merge",
                 commit_properties=commit,
             )
         return self._made(table, metadata, snapshot)
@@ -260,7 +268,8 @@ class LakeStore:
     def _collect(self, declared: Table, frame: pl.LazyFrame, names: Sequence[str]) -> pa.Table:
         with self._explained(declared.name, "read"):
             rows = frame.select(names).collect().to_arrow(compat_level=pl.CompatLevel.oldest())
-        schema = pa.schema([declared.schema.field(name) for name in names])
+        whole = declared.schema
+        schema = pa.schema([whole.field(name) for name in names])
         return sort_rows(rows.cast(schema), declared.key)
 
     def _files(self, declared: Table, snapshot: DeltaTable, parts: Parts) -> list[str]:
@@ -354,14 +363,30 @@ _ADVICE = {
     "written": _WRITABLE,
     "maintained": _WRITABLE,
 }
-# Tried one by one with deltalake 1.6: the library panics on these, or writes to another folder.
-_REFUSED = "%[]^|\\?#"
 _SOURCE = " Source: "
 
 
 def _source(snapshot: DeltaTable) -> str:
     """Label of the source, from the table's description."""
     return (snapshot.metadata().description or "").rpartition(_SOURCE)[2]
+
+
+def _encoding(declared: Table) -> WriterProperties:
+    """Leave the numbers of an open table without a dictionary: hardly one occurs twice.
+
+    With it, 360 columns took three times as long to write and a quarter more room.
+    """
+    few = {name: ColumnProperties(dictionary_enabled=True) for name in (*declared.key, "source")}
+    return WriterProperties(
+        compression="SNAPPY",
+        default_column_properties=ColumnProperties(dictionary_enabled=not declared.open),
+        column_properties=few if declared.open else None,
+    )
+
+
+def _columns(snapshot: DeltaTable) -> list[str]:
+    """Names of the stored columns."""
+    return [field.name for field in snapshot.schema().fields if field.name != HIDDEN]
 
 
 def _sizes(snapshot: DeltaTable) -> list[int]:
@@ -373,28 +398,3 @@ def _sizes(snapshot: DeltaTable) -> list[int]:
 def _nullable(rows: pa.Table) -> pa.Table:
     """Return rows whose schema allows nulls: Delta could not add a column later that does not."""
     return rows.cast(pa.schema([field.with_nullable(True) for field in rows.schema]))
-
-
-def _table_folders(root: Path) -> Iterator[str]:
-    """Yield the name of each written table below a folder.
-
-    This is the one place that knows a folder from a bucket; a store on S3 lists its prefixes here instead.
-    """
-    factors = (folder.relative_to(root).as_posix() for folder in root.glob(f"{FACTOR_PREFIX}*/*"))
-    for name in (*TABLES, *factors):
-        if next((root / name / "_delta_log").glob("*.json"), None) is not None:
-            yield name
-
-
-def _require_usable(root: Path) -> None:
-    refused = sorted(set(str(root)) & set(_REFUSED))
-    if refused:
-        raise StoreError(
-            f"The lake's folder {root} has {' '.join(refused)} in its name, which the Delta library cannot open;"
-            " set `home` to another."
-        )
-    existing = next(path for path in (root, *root.parents) if path.exists())
-    if not existing.is_dir():
-        raise StoreError(
-            f"The lake's folder {root} cannot be used: {existing} is a file. Set `home` or `store.path` to a folder."
-        )

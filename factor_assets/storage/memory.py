@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from factor_assets.columns import table as declared_table
-from factor_assets.storage.rows import conform, sort_rows
+from factor_assets.storage.rows import conform, sort_rows, widened
 from factor_assets.storage.slice import EVERYTHING, Slice, require_inside
 from factor_assets.storage.store import (
     Maintenance,
@@ -33,12 +33,14 @@ class MemoryStore:
 
     def write(self, table: str, part: Slice, rows: pa.Table, *, provenance: Provenance) -> Version:
         """Replace the rows of `part`; see `Store.write`."""
-        declared = declared_table(table)
+        declared = declared_table(table).holding(rows.column_names)
         rows = conform(declared, rows)
         require_inside(declared, part, rows)
         with self._lock:
             commits = self._commits.setdefault(table, [])
             stored = commits[-1][1] if commits else declared.schema.empty_table()
+            declared = declared.holding(stored.column_names)
+            stored, rows = widened(declared, stored), widened(declared, rows)
             if commits:
                 require_same_source(table, commits[0][0].provenance.source, provenance.source)
             mask = part.mask(stored)
@@ -69,10 +71,10 @@ class MemoryStore:
     ) -> pa.Table:
         """Return the rows of `part`; see `Store.read`."""
         declared = declared_table(table)
-        names = require_columns(table, declared.column_names, columns)
         rows = self._rows_as_of(table, as_of)
         if rows is None:
-            rows = declared.schema.empty_table()
+            rows = declared.holding(columns or ()).schema.empty_table()
+        names = require_columns(table, declared.holding(rows.column_names).column_names, columns)
         require_inside(declared, part, rows.slice(0, 0))
         mask = part.mask(rows)
         return (rows if mask is None else rows.filter(mask)).select(names)

@@ -4,6 +4,7 @@
 |---|---|
 | `prices`, `universe`, ... | each written table, under its name |
 | `factors.<family>__<name>` | each factor: date, ticker, value, source |
+| `libraries.<name>` | each library: date, ticker, a column a factor, source |
 | `factor_values` | all factors in one long view: factor_type, factor_name, ticker, date, value, source |
 
 A view is a snapshot of the moment of `connect`; its columns and rows are read when a query asks for them, with its
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from factor_assets.columns import FACTOR_PREFIX
+from factor_assets.columns import FACTOR_PREFIX, LIBRARY_PREFIX
 from factor_assets.errors import StoreError, did_you_mean
 from factor_assets.storage.lake import LakeStore
 
@@ -28,6 +29,8 @@ def view_name(table: str) -> str:
     """Return the name of a table's view: `factors/momentum/ret_12_1` is `factors.momentum__ret_12_1`."""
     if table.startswith(FACTOR_PREFIX):
         return "factors." + table.removeprefix(FACTOR_PREFIX).replace("/", "__")
+    if table.startswith(LIBRARY_PREFIX):
+        return "libraries." + table.removeprefix(LIBRARY_PREFIX)
     return table
 
 
@@ -40,7 +43,7 @@ def connect(store: LakeStore) -> "duckdb.DuckDBPyConnection":
     import duckdb
 
     connection = duckdb.connect()
-    connection.execute("CREATE SCHEMA factors")
+    connection.execute("CREATE SCHEMA factors; CREATE SCHEMA libraries")
     long_rows = []
     for number, table in enumerate(store.tables()):
         scan = f"scan_{number}"

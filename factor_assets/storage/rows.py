@@ -54,6 +54,13 @@ def conform(table: Table, rows: pa.Table) -> pa.Table:
     return sort_rows(pa.table(columns, schema=table.schema), table.key)
 
 
+def widened(table: Table, rows: pa.Table) -> pa.Table:
+    """Return stored rows of an open table with all columns that it holds by now; those that they lack are null."""
+    held = set(rows.column_names)
+    columns = [rows[c.name] if c.name in held else pa.nulls(rows.num_rows, c.type) for c in table.columns]
+    return pa.table(columns, schema=table.schema)
+
+
 def sort_rows(rows: pa.Table, key: tuple[str, ...]) -> pa.Table:
     """Return rows sorted by the key, ascending, nulls last; rows with the same key keep their order.
 

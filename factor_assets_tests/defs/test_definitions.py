@@ -8,9 +8,10 @@ import dagster as dg
 import pytest
 
 from factor_assets import calendar
-from factor_assets.defs.automation import STAGES, stage_selections
+from factor_assets.defs.automation import LIBRARIES, STAGES, stage_selections
 from factor_assets.defs.graph import build_definitions
 from factor_assets.defs.partitions import dates, partition_of, partitions_back
+from factor_assets.factors.registry import all_libraries
 from factor_assets_tests.market import small_settings
 
 SETTINGS = small_settings(Path("unused"))
@@ -72,14 +73,17 @@ class TestEveryAsset:
 class TestStages:
     def test_hold_every_asset_once_with_one_partitions_definition_each(self) -> None:
         stages = stage_selections([a for a in DEFINITIONS.assets or [] if isinstance(a, dg.AssetsDefinition)])
-        assert tuple(stages) == STAGES
+        assert [stage for stage in stages if stage != LIBRARIES] == list(STAGES)
+        assert [name(key) for key in stages[LIBRARIES]] == [
+            f"libraries/{library}" for library in sorted(all_libraries())
+        ]
         listed = [key for keys in stages.values() for key in keys]
         assert sorted(listed) == [key for key in KEYS if name(key) != "lake_maintenance"]
         for keys in stages.values():
             assert len({GRAPH.get(key).partitions_def for key in keys}) == 1
 
     def test_every_job_resolves(self) -> None:
-        for job in (*STAGES, "maintenance"):
+        for job in (*STAGES, LIBRARIES, "maintenance"):
             assert DEFINITIONS.resolve_job_def(job).name == job
 
 

@@ -1,5 +1,6 @@
 """The same dates made in any way give the same bits: one range, partition by partition, any order, grain, executor."""
 
+import json
 import random
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -15,7 +16,7 @@ from factor_assets.defs.partitions import dates
 from factor_assets.defs.runs import run_stages
 from factor_assets.storage.rows import checksum
 from factor_assets.storage.slice import Slice
-from factor_assets_tests.market import Graph, small_settings
+from factor_assets_tests.market import FEW_FACTORS, Graph, small_settings
 
 # More than 252 sessions, so that every lookback is filled before the last months.
 SPAN: dict[str, Any] = {"source": "sample", "start": date(2022, 1, 3), "end": date(2023, 4, 28)}
@@ -43,14 +44,14 @@ def daily_names(graph: Graph) -> tuple[list[str], list[str], list[str]]:
     names = [key.to_user_string() for key in stage_selections(assets)["daily"]]
     first, last = ["universe", "prices", "corporate_actions"], ["factor_timeseries", "factor_quantiles"]
     factors = [name for name in names if name not in (*first, *last)]
-    assert len(factors) >= 12
+    assert len(factors) == len(FEW_FACTORS)
     return first, factors, last
 
 
 class TestAgainstOneRange:
     def test_every_factor_has_values(self, undisturbed: Graph) -> None:
         store = undisturbed.workspace.store
-        assert len(store.tables()) >= 20
+        assert len(store.tables()) == 8 + len(FEW_FACTORS)
         for name in store.tables():
             rows = store.read(name)
             assert rows.num_rows > 0, name
@@ -104,6 +105,7 @@ class TestAgainstOneRange:
             "DATA__START": str(SPAN["start"]),
             "DATA__END": str(SPAN["end"]),
             "SAMPLE__TICKERS": "12",
+            "FACTORS__FAMILIES": json.dumps(FEW_FACTORS),
             "RUN__EXECUTOR": "multiprocess",
         }.items():
             monkeypatch.setenv(f"FACTOR_ASSETS_{name}", value)
@@ -131,7 +133,7 @@ class TestProperties:
         before = Slice(end=cut + timedelta(days=1))
         whole, short = undisturbed.workspace.store, graph.workspace.store
         with_dates = [name for name in short.tables() if "date" in short.read(name).column_names]
-        assert len(with_dates) >= 18
+        assert len(with_dates) == 6 + len(FEW_FACTORS)
         for name in with_dates:
             assert checksum(short.read(name)) == checksum(whole.read(name, before)), name
         graph.instance.dispose()

@@ -10,21 +10,21 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from factor_assets.defs import evaluation, factors
+from factor_assets.defs import evaluation
 from factor_assets.defs.graph import build_definitions
 from factor_assets.defs.runs import resolve
 from factor_assets.errors import SettingsError, UniverseError
 from factor_assets.expressions import close, delay
-from factor_assets.factors.registry import all_factors
+from factor_assets.factors.registry import RegisteredFactor
 from factor_assets.settings import Settings
 from factor_assets.sources.price_source import Delivery
 from factor_assets.sources.sample import SampleSource
 from factor_assets.storage.slice import Slice
 from factor_assets.workspace import Workspace
-from factor_assets_tests.market import run, small_settings
+from factor_assets_tests.market import FEW_FACTORS, run, small_settings
 
 DEFINITIONS = build_definitions(small_settings(Path("unused")))
-N_DAILY = 5 + len(all_factors())
+N_DAILY = 5 + len(FEW_FACTORS)
 """Prices, corporate_actions, universe, factor_timeseries, factor_quantiles and the factors."""
 
 N_MONTHS, N_TICKERS = 4, 11
@@ -55,11 +55,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 def edit(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Change a factor's formula, as a user does in its file."""
-    known = dict(all_factors())
-    declared = replace(known[name].factor, expression=close / delay(close, 3) - 1)
-    known[name] = replace(known[name], factor=declared)
-    for module in (factors, evaluation):
-        monkeypatch.setattr(module, "all_factors", lambda: MappingProxyType(known))
+    whole = Workspace.factors.func
+
+    def edited(self: Workspace) -> MappingProxyType[str, RegisteredFactor]:
+        known = dict(whole(self))
+        declared = replace(known[name].factor, expression=close / delay(close, 3) - 1)
+        return MappingProxyType(known | {name: replace(known[name], factor=declared)})
+
+    monkeypatch.setattr(Workspace, "factors", property(edited))
 
 
 class TestResolve:
@@ -73,7 +76,10 @@ class TestResolve:
         [
             (["ret_12_1"], {"ret_12_1"}),
             (["factors/momentum/ret_12_1"], {"ret_12_1"}),
-            (["prices"], {"price_history", "prices", "universe", "corporate_actions"}),
+            (["prices"], {"prices"}),
+            (["market_data"], {"price_history", "prices", "universe", "corporate_actions"}),
+            (["libraries/alpha158"], {"alpha158"}),
+            (["alpha158+"], {"alpha158"}),
             (["rsi_14", "size"], {"rsi_14", "size"}),
             (["factor_details+"], {"factor_details", "factor_summary", "tear_sheet"}),
             (["lake_maintenance"], {"lake_maintenance"}),

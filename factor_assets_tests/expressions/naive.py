@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from factor_assets.expressions import Call, Constant, Expression, Field
-from factor_assets.expressions.expression import OPERATORS
+from factor_assets.expressions.declaration import OPERATORS
+from factor_assets_tests.expressions import naive_cross, naive_moments, naive_order
 
 NAN = math.nan
 
@@ -23,23 +24,33 @@ def naive(expression: Expression, fields: Mapping[str, np.ndarray], members: np.
     kind = OPERATORS[expression.operator].kind
     out = np.full(members.shape, NAN)
     n_dates, n_tickers = members.shape
+    length = OPERATORS[expression.operator].lookback(**params) + 1
     for t in range(n_dates):
         if kind == "cross_section":
-            inside = [j for j in range(n_tickers) if members[t, j] and not math.isnan(operands[0][t, j])]
-            out[t] = _cross(expression.operator, operands[0][t], inside)
+            out[t] = _row(expression.operator, [x[t] for x in operands], members[t], params)
             continue
         for j in range(n_tickers):
             if kind == "elementwise":
                 out[t, j] = _cell(expression.operator, *(float(x[t, j]) for x in operands))
-            elif expression.operator in ("delay", "delta"):
-                before = operands[0][t - params["n"], j] if t >= params["n"] else NAN
-                out[t, j] = before if expression.operator == "delay" else operands[0][t, j] - before
-            else:
-                window = [[float(v) for v in x[max(0, t - params["n"] + 1) : t + 1, j]] for x in operands]
-                kept = [cells for cells in zip(*window, strict=True) if not any(map(math.isnan, cells))]
-                if len(kept) >= params.get("min_periods", 0):
-                    out[t, j] = _ROLLING[expression.operator](*zip(*kept, strict=True)) if kept else 0.0
+                continue
+            window = [[float(v) for v in x[max(0, t - length + 1) : t + 1, j]] for x in operands]
+            if expression.operator in WINDOWS:
+                padded = [[NAN] * (length - len(values)) + values for values in window]
+                value = WINDOWS[expression.operator](*padded, **params)
+                out[t, j] = value if math.isfinite(value) else NAN
+                continue
+            kept = [cells for cells in zip(*window, strict=True) if not any(map(math.isnan, cells))]
+            if len(kept) >= params.get("min_periods", 0):
+                out[t, j] = _ROLLING[expression.operator](*zip(*kept, strict=True)) if kept else 0.0
     return out
+
+
+def _row(operator: str, rows: list[np.ndarray], members: np.ndarray, params: Mapping[str, float]) -> np.ndarray:
+    if operator in ROWS:
+        out = np.full(members.shape, NAN)
+        out[members] = ROWS[operator](*([float(v) for v in row[members]] for row in rows), **params)
+        return out
+    return _cross(operator, rows[0], [j for j in np.flatnonzero(members) if not math.isnan(rows[0][j])])
 
 
 def _cell(operator: str, *v: float) -> float:
@@ -64,6 +75,7 @@ _CELL: Mapping[str, Callable[..., float]] = {
     "multiply": lambda x, y: x * y,
     "divide": lambda x, y: x / y,
     "power": lambda x, y: x**y,
+    "signed_power": lambda x, y: math.copysign(abs(x) ** y, x) if x else 0.0 * abs(x) ** y,
     "negate": lambda x: -x,
     "less": lambda x, y: x < y,
     "less_equal": lambda x, y: x <= y,
@@ -103,6 +115,20 @@ def _corr(x: tuple[float, ...], y: tuple[float, ...]) -> float:
     return _cov(x, y) / math.sqrt(_cov(x, x) * _cov(y, y))
 
 
+def _lagged(difference: Callable[[float, float], float]) -> Callable[..., float]:
+    return lambda x, n: difference(x[-1], x[0])
+
+
+# Of the values of the window with NaN where missing, oldest first, at full length; and of one date's members.
+WINDOWS: Mapping[str, Callable[..., float]] = {
+    **naive_moments.WINDOWS,
+    **naive_order.WINDOWS,
+    "delay": _lagged(lambda now, before: before),
+    "delta": _lagged(lambda now, before: now - before),
+}
+ROWS: Mapping[str, Callable[..., list[float]]] = {**naive_cross.ROWS}
+
+# Of the values that are there.
 _ROLLING: Mapping[str, Callable[..., float]] = {
     "sum": math.fsum,
     "mean": _mean,

@@ -4,10 +4,11 @@ import numpy as np
 from hypothesis import strategies as st
 
 from factor_assets.expressions import Call, Constant, Expression, Field
-from factor_assets.expressions.expression import OPERATORS
+from factor_assets.expressions.declaration import OPERATORS
 from factor_assets.panel.panel import Panel
 
 FIELDS = ("close", "open", "volume")
+SECTOR = st.just(Field("sector"))
 
 
 def random_panel(seed: int, *, n_dates: int, n_tickers: int, first_row: int = 0) -> Panel:
@@ -31,6 +32,7 @@ def random_panel(seed: int, *, n_dates: int, n_tickers: int, first_row: int = 0)
                 values[start + 6 : start + 12, j] = 5.3
         values[rng.random(shape) < rng.choice([0.0, 0.2])] = np.nan
         fields[name] = values
+    fields["sector"] = rng.choice([0.0, 1.0, 2.0, np.nan], shape)
     return Panel(
         dates=np.arange(n_dates).astype("datetime64[D]"),
         tickers=tuple(f"T{j:03d}" for j in range(n_tickers)),
@@ -53,12 +55,20 @@ def _calls(operands: st.SearchStrategy[Expression]) -> st.SearchStrategy[Express
     @st.composite
     def call(draw: st.DrawFn) -> Expression:
         spec = OPERATORS[draw(st.sampled_from(sorted(OPERATORS)))]
-        args = tuple(draw(operands) for _ in spec.args)
-        params = {}
-        if "n" in spec.params:
-            params["n"] = draw(st.integers(spec.smallest, 7))
-        if "min_periods" in spec.params and draw(st.booleans()):
-            params["min_periods"] = draw(st.integers(1, params["n"]))
+        names = [*spec.args, *[spec.args[-1]] * draw(st.integers(0, 2))] if spec.variadic else spec.args
+        args = tuple(draw(operands | SECTOR if name in spec.labels else operands) for name in names)
+        params: dict[str, float] = {}
+        for name, kind in spec.params.items():
+            if name in spec.defaults and draw(st.booleans()):
+                continue
+            if name == "n":
+                params[name] = draw(st.integers(spec.smallest, 7))
+            elif name == "min_periods":
+                params[name] = draw(st.integers(1, max(1, min(7, spec.lookback(**params) + 1))))
+            else:
+                low, high = spec.limits[name]
+                numbers = st.integers if kind is int else st.floats
+                params[name] = draw(numbers(low, min(high, 4)))
         return Call(spec.name, args, tuple(params.items()))
 
     return call()

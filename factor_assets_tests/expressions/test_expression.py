@@ -33,7 +33,7 @@ from factor_assets.expressions import (
     where,
 )
 from factor_assets.expressions import expression as tree
-from factor_assets.panel.panel import FIELDS
+from factor_assets.panel.panel import FIELDS, LABELS
 from factor_assets_tests.expressions.strategies import expressions as random_expressions
 
 NAMES = {name: getattr(expressions, name) for name in expressions.__all__}
@@ -85,8 +85,8 @@ class TestAgainstPython:
 
 class TestProperties:
     def test_every_field_has_a_name(self):
-        assert {n for n in expressions.__all__ if isinstance(getattr(expressions, n), Field)} == set(FIELDS)
-        assert all(str(getattr(expressions, n)) == n for n in FIELDS)
+        assert {n for n in expressions.__all__ if isinstance(getattr(expressions, n), Field)} == {*FIELDS, *LABELS}
+        assert all(str(getattr(expressions, n)) == n for n in (*FIELDS, *LABELS))
 
     def test_fields_lookback_and_kind(self):
         e = rank(-delta(delay(close, 3), 5)) + mean(returns, 4)

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from factor_assets import expressions
 from factor_assets.errors import ExpressionError
-from factor_assets.expressions import Call, Field, close, cross_section, elementwise, lookback, rolling
+from factor_assets.expressions import Call, Field, close, kernels, lookback
+from factor_assets.expressions.declaration import OPERATORS
 from factor_assets.expressions.engine import evaluate
-from factor_assets.expressions.expression import OPERATORS, Expression
+from factor_assets.expressions.expression import Expression
 from factor_assets.panel.panel import Panel
 from factor_assets_tests.expressions.naive import naive
 from factor_assets_tests.expressions.strategies import expressions as random_expressions
@@ -26,12 +27,19 @@ def value(expression: Expression, panel: Panel, *, start: int = 0) -> np.ndarray
 
 def applied(name: str, *, n: int, min_periods: int | None) -> Expression:
     spec = OPERATORS[name]
-    args = tuple(Field(f) for f in ("close", "open", "volume")[: len(spec.args)])
-    params = {}
-    if "n" in spec.params:
-        params["n"] = max(n, spec.smallest)
-    if "min_periods" in spec.params and min_periods is not None:
-        params["min_periods"] = min(min_periods, params["n"])
+    args = tuple(
+        Field("sector" if a in spec.labels and not spec.variadic else f)
+        for a, f in zip(spec.args, ("close", "open", "volume"), strict=False)
+    )
+    params: dict[str, float] = {}
+    for param in spec.params:
+        if param == "n":
+            params["n"] = max(n, spec.smallest)
+        elif param == "min_periods":
+            if min_periods is not None:
+                params["min_periods"] = min(min_periods, spec.lookback(**params) + 1)
+        elif param not in spec.defaults:
+            params[param] = {"q": min(n / 12, 1.0), "halflife": n / 10, "span": 1.1 + n / 2, "periods": 1.1 + n / 4}[param]
     return Call(name, args, tuple(params.items()))
 
 
@@ -97,7 +105,7 @@ class TestAgainstDefinition:
 
 class TestProperties:
     def test_every_operator_is_implemented_documented_and_a_python_function(self):
-        implemented = {**elementwise.COMPUTE, **rolling.COMPUTE, **cross_section.COMPUTE}
+        implemented = {**kernels.ELEMENTWISE, **kernels.TIME_SERIES, **kernels.CROSS_SECTION}
         assert set(implemented) == set(OPERATORS)
         for name, spec in OPERATORS.items():
             if not spec.symbol:
@@ -121,11 +129,12 @@ class TestProperties:
     @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 30), data=st.data())
     @settings(max_examples=25, deadline=None)
     def test_slices_of_one_operator(self, name, seed, n, data):
-        panel = random_panel(seed, n_dates=90, n_tickers=5, first_row=seed % 97)
         expression = applied(name, n=n, min_periods=data.draw(min_periods))
         before = lookback(expression)
-        start = data.draw(st.integers(before, 89))
-        stop = data.draw(st.integers(start + 1, 90))
+        n_dates = before + 60
+        panel = random_panel(seed, n_dates=n_dates, n_tickers=5, first_row=seed % 97)
+        start = data.draw(st.integers(before, n_dates - 1))
+        stop = data.draw(st.integers(start + 1, n_dates))
         whole = value(expression, panel)[start:stop]
         assert same_bits(whole, value(expression, panel.rows(start - before, stop), start=before))
 
@@ -151,25 +160,30 @@ class TestProperties:
     @pytest.mark.parametrize("name", ROLLING)
     def test_lookback_is_exact(self, name):
         expression = applied(name, n=7, min_periods=2)
+        before = lookback(expression)
+        at, n_dates = before + 3, before + 9
         rng = np.random.default_rng(3)
-        fields = {f: rng.normal(0.0, 1.0, (40, 1)) for f in ("close", "open")}
-        at, before = 30, lookback(expression)
+        fields = {f: rng.normal(0.0, 1.0, (n_dates, 1)) for f in ("close", "open")}
+        condition = expression.args[-1].name if name in ("days_since", "sum_since") else ""
+        if condition:  # true on the oldest session alone, or never
+            fields[condition][:] = 0.0
 
         def at_with(row: int, new: float) -> float:
             changed = {k: v.copy() for k, v in fields.items()}
-            for v in changed.values():
-                v[row, 0] = new if new != new else new * rng.choice([-1, 1])
+            for k, v in changed.items():
+                v[row, 0] = new if new != new or k == condition else new * rng.choice([-1, 1])
             panel = Panel(
-                dates=np.arange(40).astype("datetime64[D]"),
+                dates=np.arange(n_dates).astype("datetime64[D]"),
                 tickers=("A",),
                 fields=changed,
-                in_universe=np.ones((40, 1), dtype=bool),
+                in_universe=np.ones((n_dates, 1), dtype=bool),
             )
             return float(value(expression, panel)[at, 0])
 
-        same = {at_with(at - before - 1, new) for new in (5.0, 900.0, np.nan)}
+        same = {str(at_with(at - before - 1, new)) for new in (5.0, 900.0, np.nan)}
         assert len(same) == 1
-        edge = {str(at_with(at - before, new)) for new in (5.0, 900.0, np.nan)}
+        # what is left of an exponential mean's weight there is 1e-11
+        edge = {str(at_with(at - before, new)) for new in (5.0, 1e9, 2e9, -3e9, 4e9, np.nan)}
         assert len(edge) > 1
 
     @given(constant=st.floats(-1e6, 1e6), n=st.integers(2, 30), first_row=st.integers(0, 40))
@@ -220,9 +234,9 @@ class TestErrors:
             expressions.std(close, 1)
         with pytest.raises(ExpressionError, match="at most 10000 sessions"):
             expressions.sum(close, 10_001)
-        with pytest.raises(ExpressionError, match=r"whole number of sessions for n; got 2\.5"):
+        with pytest.raises(ExpressionError, match=r"whole number for n; got 2\.5"):
             expressions.mean(close, 2.5)
-        with pytest.raises(ExpressionError, match="min_periods between 1 and n = 5; got 6"):
+        with pytest.raises(ExpressionError, match="min_periods between 1 and its window of 5 sessions; got 6"):
             expressions.mean(close, 5, min_periods=6)
-        with pytest.raises(ExpressionError, match="between 1 and n = 5; got 0"):
+        with pytest.raises(ExpressionError, match="between 1 and its window of 5 sessions; got 0"):
             expressions.mean(close, 5, min_periods=0)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 
 from factor_assets.errors import ExpressionError, ExpressionSyntaxError
 from factor_assets.expressions import Call, Constant, close, mean, parse, where
-from factor_assets.expressions.expression import OPERATORS
+from factor_assets.expressions.declaration import OPERATORS
 from factor_assets.factors.registry import all_factors
 from factor_assets_tests.expressions.strategies import expressions as random_expressions
 
@@ -26,7 +26,10 @@ class TestAgainstPrinter:
     def test_every_operator_from_its_signature(self):
         for spec in OPERATORS.values():
             if not spec.symbol:
-                args = ", ".join(["close"] * len(spec.args) + ["4"] * (len(spec.params) - len(spec.defaults)))
+                args = ", ".join(
+                    ["close"] * len(spec.args)
+                    + ["1" if p == "q" else "4" for p in spec.params if p not in spec.defaults]
+                )
                 assert parse(f"{spec.name}({args})").operator == spec.name
 
 

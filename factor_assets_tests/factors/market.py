@@ -5,20 +5,21 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pyarrow as pa
 
-from factor_assets.calendar import sessions
+from factor_assets.calendar import Dates, sessions
 from factor_assets.columns import TABLES
 from factor_assets.panel.panel import Panel
 from factor_assets.panel.prices import clean_prices
 
 SESSIONS = sessions("XNYS", date(2018, 1, 2), date(2019, 6, 28))
+LONG = sessions("XNYS", date(2013, 1, 2), date(2019, 6, 28))  # for lookbacks of five years
 N_TICKERS = 14
 FIRST_ROW = 1234
 
 
-def raw_market(seed: int = 0) -> dict[str, np.ndarray]:
+def raw_market(seed: int = 0, *, days: Dates = SESSIONS) -> dict[str, np.ndarray]:
     """Prices as traded, shape (n_dates, n_tickers): gaps, late listings, a delisting, dividends, splits, no trading."""
     rng = np.random.default_rng(seed)
-    shape = (len(SESSIONS), N_TICKERS)
+    shape = (len(days), N_TICKERS)
     market = rng.normal(0.0003, 0.01, (shape[0], 1))
     value = 40 * np.exp(np.cumsum(rng.uniform(0.5, 1.5, N_TICKERS) * market + rng.normal(0, 0.015, shape), axis=0))
     split = np.where(rng.random(shape) < 0.002, 2.0, np.nan)
@@ -46,23 +47,26 @@ def raw_market(seed: int = 0) -> dict[str, np.ndarray]:
     return rows
 
 
-def members() -> np.ndarray:
+def members(days: Dates = SESSIONS) -> np.ndarray:
     """Membership that changes, shape (n_dates, n_tickers)."""
-    inside = np.ones((len(SESSIONS), N_TICKERS), dtype=bool)
+    inside = np.ones((len(days), N_TICKERS), dtype=bool)
     inside[:200, 7] = inside[250:, 8] = False
     return inside
 
 
-def panel_of(raw: dict[str, np.ndarray], *, start: int = 0, stop: int | None = None) -> Panel:
+SECTORS = np.array(["Energy", "Health", "Energy", "Tech", None, "Tech", "Health"] * 2, dtype=object)
+
+
+def panel_of(raw: dict[str, np.ndarray], *, start: int = 0, stop: int | None = None, days: Dates = SESSIONS) -> Panel:
     """The panel of sessions `start` to `stop`, made as the platform makes it: clean, store by date, read, adjust."""
-    stop = len(SESSIONS) if stop is None else stop
+    stop = len(days) if stop is None else stop
     names = np.array([f"T{j:02d}" for j in range(raw["close"].shape[1])])
     there = np.isfinite(raw["close"])
     row, column = np.nonzero(there)
     history = pa.table(
         {
             "ticker": names[column],
-            "date": pa.array(SESSIONS[row]).cast(pa.date32()),
+            "date": pa.array(days[row]).cast(pa.date32()),
             **{name: pa.array(values[row, column], from_pandas=True) for name, values in raw.items()},
             "adjusted_close": pa.nulls(len(row), pa.float64()),
             "sector": pa.nulls(len(row), pa.string()),
@@ -72,15 +76,16 @@ def panel_of(raw: dict[str, np.ndarray], *, start: int = 0, stop: int | None = N
         }
     )
     history = history.select(TABLES["price_history"].column_names).cast(TABLES["price_history"].schema)
-    prices = clean_prices(history, sessions=SESSIONS).prices
+    prices = clean_prices(history, sessions=days).prices
     dates = prices["date"].to_numpy().astype("datetime64[D]")
-    prices = prices.filter(pa.array((dates >= SESSIONS[start]) & (dates <= SESSIONS[stop - 1])))
-    row, column = np.nonzero(members()[start:stop])
-    universe = pa.table({"date": pa.array(SESSIONS[start:stop][row]).cast(pa.date32()), "ticker": names[column]})
+    prices = prices.filter(pa.array((dates >= days[start]) & (dates <= days[stop - 1])))
+    row, column = np.nonzero(members(days)[start:stop])
+    universe = pa.table({"date": pa.array(days[start:stop][row]).cast(pa.date32()), "ticker": names[column]})
+    universe = universe.append_column("sector", pa.array(SECTORS[column], pa.string()))
     return Panel.from_tables(
         prices=prices,
         universe=universe,
-        sessions=SESSIONS[start:stop],
+        sessions=days[start:stop],
         first_row=FIRST_ROW + start,
         tickers=list(names),
     )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from factor_assets.calendar import sessions
 from factor_assets.columns import TABLES
 from factor_assets.errors import MisalignedError, PanelError, UnknownFieldError
-from factor_assets.panel.panel import FIELDS, Panel, derived_fields
+from factor_assets.panel.panel import FIELDS, LABELS, Panel, derived_fields
 from factor_assets.panel.prices import clean_prices
 from factor_assets_tests.panel.price_rows import DAYS, SESSIONS, history, real_history, series
 
@@ -27,6 +27,11 @@ def prices(rows: list[dict]) -> pa.Table:
 def universe(*cells: tuple[date, str]) -> pa.Table:
     rows = [{"date": d, "ticker": t, "universe": "u", "membership": "dated", "source": "test"} for d, t in cells]
     return pa.Table.from_pylist(rows, schema=TABLES["universe"].schema)
+
+
+def with_sectors(members: pa.Table, names: list[str | None], kind: pa.DataType | None = None) -> pa.Table:
+    members = members.drop_columns(["sector"]) if "sector" in members.column_names else members
+    return members.append_column("sector", pa.array(names, kind or pa.string()))
 
 
 def price_rows():
@@ -46,7 +51,7 @@ class TestAgainstNaiveLoop:
     @given(rows=price_rows())
     def test_every_field(self, rows):
         panel = Panel.from_tables(prices=prices(rows), universe=universe(), sessions=SESSIONS)
-        assert set(panel.fields) == set(FIELDS)
+        assert set(panel.fields) == {*FIELDS, *LABELS}
         cell = {(r["date"], r["ticker"]): {n: np.nan if r[n] is None else r[n] for n in NUMBERS} for r in rows}
         nothing = dict.fromkeys(NUMBERS, np.nan)
         for i, day in enumerate(DAYS):
@@ -189,6 +194,44 @@ class TestProperties:
         assert long["value"].to_pylist() == [None, 4.0, 6.0, 7.0]
         back = panel.scatter(long, "value")
         assert np.flatnonzero(~np.isnan(back)).tolist() == [4, 6, 7]
+
+    def test_sectors_are_groups_of_equal_codes(self):
+        cells = [(d, t) for d in DAYS[:2] for t in "ABCD"]
+        names = ["Tech", None, "Energy", "Tech", "Energy", "Tech", "Energy", None]
+        whole = with_sectors(universe(*cells), names)
+        # delivered in two pieces, as a scan of two files is
+        members = pa.concat_tables([whole.slice(0, 3), whole.slice(3)])
+        codes = Panel.from_tables(prices=prices([]), universe=members, sessions=SESSIONS)["sector"]
+        assert codes.shape == (10, 4)
+        assert codes.dtype == np.float64
+        for (i, j), name in zip(np.ndindex(2, 4), names, strict=True):
+            assert np.isnan(codes[i, j]) if name is None else codes[i, j] == {"Energy": 0.0, "Tech": 1.0}[name]
+        assert np.isnan(codes[2:]).all()
+
+    def test_sectors_of_tickers_that_are_not_asked_for(self):
+        members = with_sectors(universe((DAYS[0], "A"), (DAYS[0], "B")), ["Energy", "Tech"])
+        panel = Panel.from_tables(prices=prices([]), universe=members, sessions=SESSIONS, tickers=["B", "Z"])
+        assert not np.isnan(panel["sector"][0, 0])
+        assert np.isnan(panel["sector"]).sum() == 19
+
+    @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.null()])
+    def test_sectors_that_nobody_knows(self, kind):
+        members = with_sectors(universe((DAYS[0], "A"), (DAYS[1], "B")), [None, None], kind)
+        panel = Panel.from_tables(prices=prices([]), universe=members, sessions=SESSIONS)
+        assert panel["sector"].shape == (10, 2)
+        assert np.isnan(panel["sector"]).all()
+
+    def test_sectors_of_no_rows(self):
+        panel = Panel.from_tables(prices=prices([]), universe=with_sectors(universe(), []), sessions=SESSIONS)
+        assert panel["sector"].shape == (10, 0)
+        one = prices([{"ticker": "A", "date": DAYS[0], "close": 5.0}])
+        panel = Panel.from_tables(prices=one, universe=with_sectors(universe(), []), sessions=SESSIONS)
+        assert np.isnan(panel["sector"]).all()
+
+    def test_without_sectors_there_is_no_such_field(self):
+        members = universe((DAYS[0], "A")).drop_columns(["sector"])
+        panel = Panel.from_tables(prices=prices([]), universe=members, sessions=SESSIONS)
+        assert set(panel.fields) == set(FIELDS)
 
     def test_zero_priced_cells_have_no_infinite_return(self):
         shape = (3, 1)

@@ -1,0 +1,1 @@
+"""Published sets of factors: one file a library."""

@@ -1,0 +1,278 @@
+"""Trying a factor outside the graph: by name or formula, on the lake or on the sample market.
+
+Every trial goes through `evaluate_factor`, so that trials can be counted in one place. What does not belong here: the
+statistics (`evaluation/quick_look.py`), printing (`terminal.py`).
+"""
+
+import re
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from functools import lru_cache
+from time import perf_counter
+
+import numpy as np
+import pyarrow as pa
+
+from factor_assets import calendar
+from factor_assets.errors import EvaluationError, ExpressionError, UnknownFactorError
+from factor_assets.evaluation.quick_look import QuickLook, quick_look
+from factor_assets.evaluation.tear_sheet import TearSheetContext
+from factor_assets.expressions import Expression, lookback, parse
+from factor_assets.expressions.engine import evaluate
+from factor_assets.factors.factor import Factor
+from factor_assets.factors.registry import RegisteredFactor, all_factors, all_libraries, find_factor
+from factor_assets.panel.panel import Array, Panel
+from factor_assets.panel.prices import clean_prices
+from factor_assets.panel.universe import Membership, members
+from factor_assets.settings import Settings, load_settings
+from factor_assets.sources.sample import SampleSource
+from factor_assets.storage.slice import Slice
+from factor_assets.workspace import Workspace
+
+_NAME = re.compile(r"\w+(/\w+)?")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Market:
+    """Prices that a factor is tried on.
+
+    Parameters
+    ----------
+    panel
+        The sessions to look at, and before them those that the factor reads.
+    membership
+        How the universe knew its members.
+    notes
+        What whoever reads the numbers must know of the prices.
+    """
+
+    panel: Panel
+    source: str
+    synthetic: bool
+    universe: str
+    membership: Membership
+    notes: tuple[str, ...] = ()
+
+
+def evaluate_factor(
+    factor: str | Expression | Factor | RegisteredFactor,
+    *,
+    start: date | None = None,
+    end: date | None = None,
+    horizon: int | None = None,
+    workspace: Workspace | None = None,
+) -> QuickLook:
+    """Compute a factor and measure what it says about later returns.
+
+    Parameters
+    ----------
+    factor
+        A formula as text, the name of a declared factor (`ret_12_1`) or of a library's column (`alpha158/KMID`), an
+        expression, or a declaration.
+    start, end
+        First and last session to look at, by default all. Sessions before the first that has the factor's lookback
+        behind it are left out; earlier prices are read, later ones never.
+    horizon
+        Sessions of the forward return; by default the settings'.
+    workspace
+        By default that of the settings in this folder. Without stored prices the synthetic sample market is built in
+        memory, and the result says so.
+
+    Raises
+    ------
+    ExpressionSyntaxError
+        If a text is no formula.
+    UnknownFactorError
+        If a text looks like a name, but nothing has it.
+    EvaluationError
+        If no session is left to look at.
+    """
+    if workspace is None:
+        workspace = Workspace(load_settings())
+    tried = find_or_parse(factor, workspace) if isinstance(factor, str) else _as_registered(factor)
+    settings = workspace.settings.evaluation
+    if horizon is not None:
+        settings = settings.model_copy(update={"horizon": horizon})
+    market = open_market(workspace, start=start, end=end, history=tried.lookback)
+    begun = perf_counter()
+    panel, values = _computed(tried, market, start=start)
+    look = quick_look(
+        values,
+        panel,
+        name=tried.name,
+        family=tried.family,
+        formula=str(tried.expression),
+        lookback=tried.lookback,
+        settings=settings,
+        context=TearSheetContext(
+            source=market.source,
+            synthetic=market.synthetic,
+            universe=market.universe,
+            membership=market.membership,
+            first_date=panel.dates[0].item(),
+            last_date=panel.dates[-1].item(),
+            notes=market.notes,
+            settings=settings.model_dump(),
+        ),
+    )
+    # A ledger of trials is kept here: no look at a factor outside the graph passes by another way.
+    return replace(look, seconds=perf_counter() - begun)
+
+
+def find_or_parse(text: str, workspace: Workspace) -> RegisteredFactor:
+    """Return the factor of a name, or else the one whose formula the text is.
+
+    Raises
+    ------
+    UnknownFactorError
+        If the text is one name that neither a factor, a library's column nor a field has.
+    ExpressionSyntaxError
+        If the text is no formula.
+    """
+    name = text.strip()
+    if not _NAME.fullmatch(name):
+        return _as_registered(parse(text))
+    try:
+        return find_factor(name, {**all_factors(), **workspace.factors}, all_libraries())
+    except UnknownFactorError:
+        try:
+            return _as_registered(parse(text))
+        except ExpressionError:
+            pass
+        raise
+
+
+def open_market(workspace: Workspace, *, start: date | None, end: date | None, history: int) -> Market:
+    """Return the stored prices of a range of dates, or the sample market where none are stored.
+
+    Parameters
+    ----------
+    start, end
+        First and last date wanted; the sample market is always whole up to the end.
+    history
+        Sessions wanted before the first.
+    """
+    settings = workspace.settings
+    part = Slice(start=start, end=None if end is None else end + timedelta(days=1))
+    if workspace.store.latest_version("prices") is not None and workspace.store.latest_version("universe") is not None:
+        return Market(
+            panel=workspace.panel(part, history=history),
+            source=workspace.source.label,
+            synthetic=workspace.source.synthetic,
+            universe=settings.universe_name,
+            membership=workspace.membership(),
+        )
+    sample = settings if settings.data.source == "sample" else Settings(home=settings.home)
+    panel = sample_panel(sample)
+    stop = len(panel.dates) if end is None else int(np.searchsorted(panel.dates, np.datetime64(end, "D"), side="right"))
+    return Market(
+        panel=panel.rows(0, stop),
+        source=SampleSource.label,
+        synthetic=True,
+        universe=sample.universe_name,
+        membership="dated" if sample.universe_name == "file" else "as_delivered",
+        notes=("No prices are stored here, so that the sample market was built in memory.",),
+    )
+
+
+def sample_panel(settings: Settings | None = None) -> Panel:
+    """Build the panel of the synthetic sample market in memory; nothing is stored.
+
+    Parameters
+    ----------
+    settings
+        Those of the sample, its dates and the universe; by default the defaults.
+    """
+    return _sample_panel((settings or Settings()).model_dump_json())
+
+
+@lru_cache(maxsize=2)
+def _sample_panel(settings_json: str) -> Panel:
+    settings = Settings.model_validate_json(settings_json)
+    source = SampleSource(settings)
+    sessions = calendar.sessions(settings.data.calendar, settings.start, settings.last_date)
+    deliveries = source.fetch(source.tickers(), start=settings.start, end=settings.end, stored=lambda _: pa.table({}))
+    history = pa.concat_tables([delivery.rows for delivery in deliveries if delivery.rows is not None])
+    return Panel.from_tables(
+        prices=clean_prices(history, sessions=sessions, has_events=source.has_events).prices,
+        universe=members(settings, sessions=sessions, history=history, source=source),
+        sessions=sessions,
+        first_row=calendar.session_ordinal(settings.data.calendar, sessions[0].item()),
+    )
+
+
+def check_factor(factor: str | Expression | Factor | RegisteredFactor, *, panel: Panel | None = None) -> None:
+    """Raise unless a factor has values, and none of them depends on what happens later; for the test of your own.
+
+    1. Compute it on the panel: the last session must have a value, and none may be infinite.
+    2. Replace everything after a session by random numbers: the values up to it must keep their bits.
+
+    Parameters
+    ----------
+    panel
+        By default the sample market.
+
+    Raises
+    ------
+    EvaluationError
+        If a check fails; the message says where.
+    """
+    expression = parse(factor) if isinstance(factor, str) else _as_registered(factor).expression
+    market = sample_panel() if panel is None else panel
+    values = _values(expression, market)
+    if np.isinf(values).any():
+        raise EvaluationError(
+            f"{expression} has {int(np.isinf(values).sum())} infinite values; divide by what is not 0."
+        )
+    if not len(values) or not np.isfinite(values[-1]).any():
+        raise EvaluationError(
+            f"{expression} has no value on the last of {len(values)} sessions; it looks back {lookback(expression)}."
+        )
+    random = np.random.default_rng(0)
+    for t in sorted({len(values) // 2, len(values) - 2} - {-1}):
+        garbled = _values(expression, _garbled_after(market, t, random))
+        changed = values[: t + 1].view(np.int64) != garbled[: t + 1].view(np.int64)
+        if changed.any():
+            row = int(np.flatnonzero(changed.any(axis=1))[0])
+            raise EvaluationError(
+                f"{expression} looks ahead: its value on {market.dates[row]} depends on prices after {market.dates[t]}."
+            )
+
+
+def _as_registered(factor: Expression | Factor | RegisteredFactor) -> RegisteredFactor:
+    if isinstance(factor, RegisteredFactor):
+        return factor
+    declared = factor if isinstance(factor, Factor) else Factor(expression=factor, sign=0, cite="Not declared")
+    return RegisteredFactor(name="formula", family="tried", factor=declared, place="")
+
+
+def _computed(factor: RegisteredFactor, market: Market, *, start: date | None) -> tuple[Panel, Array]:
+    """Return the sessions to look at and the factor's values on them."""
+    panel = market.panel
+    wanted = 0 if start is None else int(np.searchsorted(panel.dates, np.datetime64(start, "D")))
+    first = max(wanted, factor.lookback)
+    if first >= len(panel.dates):
+        raise EvaluationError(
+            f"No session is left to look at: the factor looks back {factor.lookback} sessions, and"
+            f" {len(panel.dates) - wanted} of {len(panel.dates)} lie in the range asked for. Ask for other dates, or"
+            " make more prices."
+        )
+    values = dict(evaluate({factor.name: factor.expression}, panel, start=first))[factor.name]
+    return panel.rows(first, len(panel.dates)), values
+
+
+def _values(expression: Expression, panel: Panel) -> Array:
+    return np.ascontiguousarray(dict(evaluate({"checked": expression}, panel))["checked"])
+
+
+def _garbled_after(panel: Panel, t: int, random: np.random.Generator) -> Panel:
+    def garbled(values: Array) -> Array:
+        return np.concatenate([values[: t + 1], random.normal(9.0, 9.0, values[t + 1 :].shape)])
+
+    return Panel(
+        dates=panel.dates,
+        tickers=panel.tickers,
+        fields={name: garbled(values) for name, values in panel.fields.items()},
+        in_universe=np.concatenate([panel.in_universe[: t + 1], random.random(panel.in_universe[t + 1 :].shape) < 0.5]),
+        first_row=panel.first_row,
+    )
