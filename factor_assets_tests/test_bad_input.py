@@ -115,6 +115,7 @@ def dirty(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], Sai
         "FILES__PATH": str(folder),
         "UNIVERSE__NAME": "list",
         "UNIVERSE__TICKERS": json.dumps(tickers),
+        "FACTORS__FAMILIES": '["momentum/ret_12_1", "reversal/reversal_5d", "technical/close_location"]',
     }
     return settings, command("backfill", **settings)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from factor_assets.defs.event_log import recorded_together
 from factor_assets.evaluation.value_quality import CHECKS, Judgement
 from factor_assets.panel.quality import Finding
 
@@ -59,6 +60,26 @@ def value_results(judgements: Iterable[Judgement], asset: dg.AssetKey) -> Iterat
             description=judgement.text,
             metadata=dict(judgement.numbers),
         )
+
+
+def record_together(context: dg.AssetExecutionContext, judged: Mapping[dg.AssetKey, Iterable[Judgement]]) -> None:
+    """Record the judgements of many assets in one transaction.
+
+    A result that is yielded is two events with a transaction each: with four checks, half the time of a factor's run.
+    """
+    with recorded_together(context):
+        for key, judgements in judged.items():
+            for result in value_results(judgements, key):
+                context.log_event(
+                    dg.AssetCheckEvaluation(
+                        asset_key=key,
+                        check_name=str(result.check_name),
+                        passed=result.passed,
+                        severity=result.severity,
+                        description=result.description,
+                        metadata=result.metadata,
+                    )
+                )
 
 
 def over_columns(judged: Mapping[str, Sequence[Judgement]]) -> Iterator[Judgement]:

@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 
 from factor_assets.columns import factor_table
-from factor_assets.defs.checks import value_results, value_specs
+from factor_assets.defs.checks import record_together, value_specs
 from factor_assets.defs.materialization import replace_slice, table_asset
 from factor_assets.defs.partitions import dates, earlier, slice_of
 from factor_assets.evaluation.pictures import value_band_png
-from factor_assets.evaluation.value_quality import HISTORY_SESSIONS, judge, value_statistics
+from factor_assets.evaluation.value_quality import HISTORY_SESSIONS, Judgement, judge, value_statistics
 from factor_assets.expressions.engine import evaluate
 from factor_assets.factors.registry import RegisteredFactor
 from factor_assets.panel.panel import Array, Panel
@@ -66,7 +66,7 @@ def _family(workspace: Workspace, family: str, factors: Sequence[RegisteredFacto
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
-    def family_factors(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+    def family_factors(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
         part = slice_of(context)
         wanted = {key: by_key[key] for key in sorted(context.selected_asset_keys)}
         history = max(factor.lookback for factor in wanted.values())
@@ -75,6 +75,7 @@ def _family(workspace: Workspace, family: str, factors: Sequence[RegisteredFacto
         expressions = {factor.name: factor.expression for factor in wanted.values()}
         key_of = {factor.name: key for key, factor in wanted.items()}
         first = max(0, start - JUDGED_BEFORE)
+        judged: dict[dg.AssetKey, list[Judgement]] = {}
         # The panel begins where the data do, or as far back as is needed: either way nothing is missing before it.
         for name, whole in evaluate(expressions, panel):
             values = whole[start:]
@@ -97,8 +98,8 @@ def _family(workspace: Workspace, family: str, factors: Sequence[RegisteredFacto
             )
             statistics = value_statistics(whole[first:], panel.in_universe[first:], has_scale=has_scale(factor))
             warm = warm_rows(workspace, panel, factor) - first
-            judgements = judge(statistics, panel.dates[first:], start=start - first, warm=warm)
-            yield from value_results(judgements, key_of[name])
+            judged[key_of[name]] = judge(statistics, panel.dates[first:], start=start - first, warm=warm)
+        record_together(context, judged)
 
     return family_factors
 

@@ -324,5 +324,5 @@ def _require_one_vintage(workspace: Workspace, history: pa.Table, part: Slice) -
         raise PanelError(
             f"The history of {len(revised)} tickers, such as {revised[0]}, was revised before {part.start}: the prices"
             f" stored for {last} have other adjustment factors than it gives now. Make everything from there on:"
-            f" factor-assets backfill prices+ --start {first}"
+            f" factor-assets backfill corporate_actions prices+ --start {first}"
         )

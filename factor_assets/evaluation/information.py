@@ -1,7 +1,7 @@
-"""Information of a factor about later returns: rank IC and the returns of its quantiles.
+"""Information of a factor about later returns: IC, rank IC and the returns of its quantiles.
 
-Both are stored on the session on which the forward return is complete (`forward_returns.py`). What does not belong
-here: tests of their mean (`significance.py`).
+All are stored on the session on which the forward return is complete (`forward_returns.py`). What does not belong
+here: tests of their mean (`significance.py`), several horizons (`ic_decay.py`).
 """
 
 import numba as nb
@@ -58,6 +58,34 @@ def rank_ic(factor: Ranking, forward_return: Ranking, *, delay: int, min_tickers
     return result
 
 
+def ic(factor: Ranking, forward_return: Ranking, *, delay: int, min_tickers: int = 10) -> Array:
+    """Pearson correlation of factor and forward return, per session.
+
+    Parameters
+    ----------
+    factor, forward_return, delay, min_tickers
+        As in `rank_ic`; the values count, not their ranks.
+
+    Returns
+    -------
+    float64 of shape (n_dates,), in [-1, 1]. NaN where there are too few pairs or where one side is constant.
+
+    Raises
+    ------
+    MisalignedError
+        If the shapes differ.
+    EvaluationError
+        If the delay is below one session.
+
+    References
+    ----------
+    Grinold and Kahn (2000), Active Portfolio Management, 2nd ed., ch. 6.
+    """
+    _require_aligned(factor, forward_return, delay=delay)
+    result: Array = _ic(factor.values, forward_return.values, delay, max(min_tickers, 2))
+    return result
+
+
 def quantile_returns(
     factor: Ranking, forward_return: Ranking, *, delay: int, n_quantiles: int = 5
 ) -> tuple[Array, Counts]:
@@ -105,7 +133,32 @@ def _require_aligned(factor: Ranking, forward_return: Ranking, *, delay: int) ->
         raise EvaluationError(f"A forward return is complete at least 1 session after the factor, got delay {delay}.")
 
 
-@nb.njit(cache=True, error_model="numpy")
+@nb.njit(cache=True, nogil=True, error_model="numpy")
+def _standardize(values):  # type: ignore[no-untyped-def]
+    """Replace values by their deviations from the mean over the largest of these; return False if they are constant."""
+    lowest, highest = values[0], values[0]
+    for value in values:
+        lowest, highest = min(lowest, value), max(highest, value)
+    if lowest == highest:
+        return False
+    size = max(abs(lowest), abs(highest))
+    mean = 0.0
+    for i in range(len(values)):
+        values[i] /= size
+        mean += values[i]
+    mean /= len(values)
+    largest = 0.0
+    for i in range(len(values)):
+        values[i] -= mean
+        largest = max(largest, abs(values[i]))
+    if not largest > 0.0:
+        return False
+    for i in range(len(values)):
+        values[i] /= largest
+    return True
+
+
+@nb.njit(cache=True, nogil=True, error_model="numpy")
 def _average_ranks(order, n_ordered, values, other, both, ranks):  # type: ignore[no-untyped-def]  # noqa: PLR0917 (Numba has no keyword-only arguments)
     """Write average ranks (from 1) of the names that `other` has too into `ranks` and their columns into `both`."""
     n = 0
@@ -127,6 +180,7 @@ def _average_ranks(order, n_ordered, values, other, both, ranks):  # type: ignor
 @nb.njit(
     nb.float64[::1](_READ, nb.int64[:, ::1], nb.int64[::1], _READ, nb.int64[:, ::1], nb.int64[::1], nb.int64, nb.int64),
     cache=True,
+    nogil=True,
     error_model="numpy",
 )
 def _rank_ic(factor, factor_order, n_factor, forward, forward_order, n_forward, delay, min_tickers):  # type: ignore[no-untyped-def]  # noqa: PLR0917 (Numba has no keyword-only arguments)
@@ -153,7 +207,37 @@ def _rank_ic(factor, factor_order, n_factor, forward, forward_order, n_forward, 
     return result
 
 
-@nb.njit((nb.int64[:, ::1], nb.int64[::1], _READ_BOOL, _READ, nb.int64, nb.int64), cache=True, error_model="numpy")
+@nb.njit(nb.float64[::1](_READ, _READ, nb.int64, nb.int64), cache=True, nogil=True, error_model="numpy")
+def _ic(factor, forward, delay, min_tickers):  # type: ignore[no-untyped-def]
+    """Correlate the pairs of each session; deviations are scaled so that no square overflows or vanishes."""
+    n_dates, n_tickers = factor.shape
+    result = np.full(n_dates, np.nan)
+    x, y = np.empty(n_tickers), np.empty(n_tickers)
+    for d in range(delay, n_dates):
+        n = 0
+        for j in range(n_tickers):
+            if np.isfinite(factor[d - delay, j]) and np.isfinite(forward[d, j]):
+                x[n], y[n] = factor[d - delay, j], forward[d, j]
+                n += 1
+        if n < min_tickers:
+            continue
+        if not (_standardize(x[:n]) and _standardize(y[:n])):
+            continue
+        xy, xx, yy = 0.0, 0.0, 0.0
+        for i in range(n):
+            xy += x[i] * y[i]
+            xx += x[i] * x[i]
+            yy += y[i] * y[i]
+        result[d] = max(-1.0, min(1.0, xy / (np.sqrt(xx) * np.sqrt(yy))))
+    return result
+
+
+@nb.njit(
+    (nb.int64[:, ::1], nb.int64[::1], _READ_BOOL, _READ, nb.int64, nb.int64),
+    cache=True,
+    nogil=True,
+    error_model="numpy",
+)
 def _quantile_returns(order, n_ranked, is_constant, forward, delay, n_quantiles):  # type: ignore[no-untyped-def]  # noqa: PLR0917 (Numba has no keyword-only arguments)
     """Average the forward returns of each quantile; names are added in ticker order."""
     n_dates, n_tickers = forward.shape

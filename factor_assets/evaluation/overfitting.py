@@ -1,4 +1,4 @@
-"""Probability of backtest overfitting: does the strategy that was best on one half of the dates disappoint on the other.
+"""Probability of backtest overfitting: does the strategy that was best on half of the dates disappoint on the rest.
 
 What does not belong here: the Sharpe ratio's own precision (`sharpe.py`), tests of the best against a benchmark
 (`superior_ability.py`).
@@ -131,8 +131,10 @@ def _checked(returns: Array, *, n_blocks: int, statistic: str) -> Array:
     if statistic not in get_args(Statistic):
         raise EvaluationError(f"Unknown statistic {statistic!r}: {did_you_mean(str(statistic), get_args(Statistic))}")
     if n_blocks % 2 or not 4 <= n_blocks <= MAX_BLOCKS:
-        raise EvaluationError(f"Cross-validation wants an even number of blocks from 4 to {MAX_BLOCKS}, got {n_blocks}.")
-    values = np.asarray(returns, dtype=np.float64)
+        raise EvaluationError(
+            f"Cross-validation wants an even number of blocks from 4 to {MAX_BLOCKS}, got {n_blocks}."
+        )
+    values = np.ascontiguousarray(returns, dtype=np.float64)
     if values.ndim != 2 or values.shape[1] < 2:
         raise EvaluationError(
             "Overfitting wants returns of shape (n_dates, n_strategies) of at least 2 strategies, all that were tried;"

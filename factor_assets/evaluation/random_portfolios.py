@@ -79,7 +79,7 @@ def random_portfolios(
         factor value, so that luck picks from the same names.
     n_long, n_short
         int64 of shape (n_dates,): names held on session t that have a return on it, as `Portfolios.n_high` and `n_low`
-        count them. Negative on a session without a portfolio. Read on sessions with a draw alone.
+        count them. Negative, or both 0, on a session without a portfolio. Between draws only the sign is read.
     market_cap
         float64 of shape (n_dates, n_tickers). NaN, infinite and non-positive are missing. By default weights are equal.
     is_rebalance
@@ -128,7 +128,7 @@ def random_portfolios(
     simulated, failed = _simulate(
         np.ascontiguousarray(returns, dtype=np.float64),
         np.ascontiguousarray(in_universe, dtype=np.bool_),
-        size,
+        np.ascontiguousarray(size),
         np.ascontiguousarray(n_long, dtype=np.int64),
         np.ascontiguousarray(n_short, dtype=np.int64),
         np.ascontiguousarray(is_rebalance, dtype=np.bool_),
@@ -137,8 +137,8 @@ def random_portfolios(
     )
     if failed >= 0:
         raise EvaluationError(
-            f"Row {failed} asks for {n_long[failed]} long and {n_short[failed]} short names; fewer were in the universe on"
-            " the row before with a return on it. Pass the universe and the returns that the portfolios were made from."
+            f"Row {failed} asks for {n_long[failed]} long and {n_short[failed]} short names; fewer were in the universe"
+            " on the row before with a return on it. Pass the universe and returns that the portfolios were made from."
         )
     result: Array = np.ascontiguousarray(simulated.T)
     return result
@@ -193,15 +193,16 @@ def compare_with_random(
     if np.isinf(observed).any():
         raise EvaluationError(f"A comparison wants finite returns; {int(np.isinf(observed).sum())} are infinite.")
     n_empty = int(np.isnan(random).all(axis=0).sum())
-    if random.size == 0 or n_empty:
+    if random.size == 0 or n_empty or np.isnan(random).all(axis=1).any():
         raise EvaluationError(
             f"A comparison wants random portfolios on all sessions with a factor return; {n_empty} of {len(observed)}"
             f" have none, of {len(simulated)} simulations. Simulate with the sizes of this factor's portfolios."
         )
     numbers = np.vstack([observed, random])  # the factor first, by the same arithmetic
-    n_present = np.maximum((~np.isnan(numbers)).sum(axis=1), 1)
-    means = np.nan_to_num(numbers).sum(axis=1) / n_present
-    compounded = np.prod(np.maximum(1.0 + np.nan_to_num(numbers), 0.0), axis=1) - 1.0
+    is_missing = np.isnan(numbers)
+    filled = np.where(is_missing, 0.0, numbers)
+    means = filled.sum(axis=1) / np.maximum((~is_missing).sum(axis=1), 1)
+    compounded = np.prod(np.maximum(1.0 + filled, 0.0), axis=1) - 1.0
     return RandomBenchmark(
         mean_return=float(means[0]),
         cumulative_return=float(compounded[0]),
@@ -231,12 +232,13 @@ def _draw(names, n_names, n_drawn, state):  # type: ignore[no-untyped-def]
     """Shuffle `n_drawn` of the first `n_names` to the front (Fisher-Yates; bounded numbers as in Lemire 2019)."""
     for i in range(n_drawn):
         n_left = np.uint64(n_names - i)
-        reject = (_LOW_32 + np.uint64(1) - n_left) % n_left
-        while True:
-            state += _GOLDEN_GAMMA
-            product = (_mix(state) >> np.uint64(32)) * n_left
-            if (product & _LOW_32) >= reject:  # otherwise some names would be likelier than others
-                break
+        state += _GOLDEN_GAMMA
+        product = (_mix(state) >> np.uint64(32)) * n_left
+        if (product & _LOW_32) < n_left:  # rare: draw again where some names would be likelier than others
+            n_surplus = (_LOW_32 + np.uint64(1)) % n_left
+            while (product & _LOW_32) < n_surplus:
+                state += _GOLDEN_GAMMA
+                product = (_mix(state) >> np.uint64(32)) * n_left
         j = i + np.int64(product >> np.uint64(32))
         names[i], names[j] = names[j], names[i]
 
@@ -268,10 +270,10 @@ def _simulate(returns, in_universe, size, n_long, n_short, is_rebalance, n_simul
     held = np.empty((n_simulations, n_tickers), np.int32)  # long names first, then short
     held_long, held_short, drawn_on = 0, 0, -1
     for t in range(1, n_dates):
-        if is_rebalance[t] or drawn_on < 0:
+        if n_long[t] < 0 or n_short[t] < 0 or n_long[t] + n_short[t] == 0:
             drawn_on = -1
-            if n_long[t] < 0 or n_short[t] < 0 or n_long[t] + n_short[t] == 0:
-                continue
+            continue
+        if is_rebalance[t] or drawn_on < 0:
             held_long, held_short, drawn_on = n_long[t], n_short[t], t
             n_candidates = 0
             for j in range(n_tickers):
@@ -285,9 +287,6 @@ def _simulate(returns, in_universe, size, n_long, n_short, is_rebalance, n_simul
                 held[s, :n_candidates] = candidates[:n_candidates]
                 state = _mix(stream ^ _mix(np.uint64(s) + _GOLDEN_GAMMA))
                 _draw(held[s], n_candidates, held_long + held_short, state)
-        elif n_long[t] < 0 or n_short[t] < 0:
-            drawn_on = -1
-            continue
         weights = size[drawn_on - 1]
         for s in range(n_simulations):
             high = _side(held[s, :held_long], weights, returns[t])

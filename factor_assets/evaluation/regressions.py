@@ -2,7 +2,9 @@ r"""Regression of each ticker's return on each factor's return: the table `facto
 
 .. math:: r_{i,t} = a_i + b_i F_t + e_{i,t}
 
-What does not belong here: how the factor's return is made (`portfolios.py`), means over tickers (`summary.py`).
+with ordinary standard errors (`regress`, the table's columns) and with Newey-West ones beside them
+(`regress_newey_west`). What does not belong here: how the factor's return is made (`portfolios.py`), means over tickers
+(`summary.py`), several factors at once (`spanning.py`), windows (`rolling_regressions.py`).
 """
 
 from dataclasses import dataclass
@@ -13,12 +15,17 @@ import pyarrow as pa
 
 from factor_assets.columns import table
 from factor_assets.errors import MisalignedError
+from factor_assets.evaluation.newey_west import Estimate, Lags, infer, lags_by_code, long_run_sums, rule_code
 from factor_assets.evaluation.ranking import Counts
 from factor_assets.evaluation.timeseries import rows_by_factor
 from factor_assets.panel.panel import Array, Panel
 from factor_assets.settings import EvaluationSettings
 
 _READ = nb.types.Array(nb.float64, 2, "C", readonly=True)
+_FIT, _COUNTS = nb.float64[:, :, ::1], nb.int64[:, ::1]
+
+_GROUP, _COLUMNS = 64, 16  # tickers that go by together, and whose columns are copied next to each other
+_ROUNDING = 8.0 * np.finfo(np.float64).eps
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +50,33 @@ class Regressions:
     conf_int_lower: Array
     conf_int_upper: Array
     n_observations: Counts
+
+
+@dataclass(frozen=True, eq=False)
+class NeweyWestRegressions:
+    """Least squares by factor and ticker with both kinds of errors; all of shape (n_factors, n_tickers).
+
+    Parameters
+    ----------
+    alpha, beta
+        Newey-West errors; alpha is a fraction per session.
+    alpha_ols, beta_ols
+        The same coefficients with ordinary errors, as in `Regressions`.
+    rsquared
+        Fraction.
+    n_observations
+        Sessions with both returns, also where there is no regression.
+    lags
+        Used in the Newey-West errors; -1 where there is no regression.
+    """
+
+    alpha: Estimate
+    beta: Estimate
+    alpha_ols: Estimate
+    beta_ols: Estimate
+    rsquared: Array
+    n_observations: Counts
+    lags: Counts
 
 
 def regress(returns: Array, factor_returns: Array, *, min_observations: int = 30) -> Regressions:
@@ -74,15 +108,8 @@ def regress(returns: Array, factor_returns: Array, *, min_observations: int = 30
     """
     from scipy.special import stdtr, stdtrit
 
-    if factor_returns.ndim != 2 or factor_returns.shape[1] != len(returns):
-        raise MisalignedError(
-            f"A regression wants factor returns of shape (n_factors, {len(returns)}) beside returns of shape"
-            f" {returns.shape}; got {factor_returns.shape}."
-        )
-    fit, n_observations = _least_squares(
-        np.ascontiguousarray(returns.T), np.ascontiguousarray(factor_returns), max(min_observations, 3)
-    )
-    alpha, beta, sxx, syy, ssr = np.moveaxis(fit, 2, 0)
+    fit, n_observations = _fit(returns, factor_returns, min_observations=min_observations)
+    alpha, beta, sxx, syy, ssr = np.moveaxis(fit, 2, 0)[:5]
     freedom = np.maximum(n_observations - 2, 1).astype(np.float64)
     error = np.sqrt(ssr / freedom / sxx)
     tstat = np.divide(beta, error, out=np.full_like(beta, np.nan), where=error > 0)
@@ -96,6 +123,57 @@ def regress(returns: Array, factor_returns: Array, *, min_observations: int = 30
         conf_int_lower=beta - half_width,
         conf_int_upper=beta + half_width,
         n_observations=n_observations,
+    )
+
+
+def regress_newey_west(
+    returns: Array, factor_returns: Array, *, lags: Lags = "fixed", min_observations: int = 30
+) -> NeweyWestRegressions:
+    """Regress every ticker on every factor, one at a time, with ordinary and with Newey-West errors.
+
+    Parameters
+    ----------
+    returns, factor_returns, min_observations
+        As in `regress`.
+    lags
+        A number of lags, or a rule of `newey_west.py` applied to each regression's own number of observations
+        ("fixed") or scores ("newey_west_1994").
+
+    Returns
+    -------
+    Coefficients are those of `regress` to the bit. Missing sessions are left out, and the neighbours of a gap count as
+    neighbours. Newey-West errors are NaN with as many lags as observations or more. Where residuals are no more than
+    rounding, the standard errors are 0, and t-statistics and p-values NaN.
+
+    Raises
+    ------
+    MisalignedError
+        If the numbers of dates differ.
+    EvaluationError
+        If the lags are neither a number of lags nor the name of a rule.
+    """
+    rule = rule_code(lags)
+    fit, n = _fit(returns, factor_returns, min_observations=min_observations)
+    sums, used = _long_run_sums(
+        np.ascontiguousarray(returns, np.float64), np.ascontiguousarray(factor_returns, np.float64), fit, n, rule
+    )
+    alpha, beta, sxx, syy, ssr, x_mean, y_mean = np.moveaxis(fit, 2, 0)
+    perfect = ssr <= _ROUNDING**2 * (syy + n * y_mean**2 + beta**2 * (sxx + n * x_mean**2))
+    ssr = np.where(perfect, 0.0, ssr)
+    # coefficients of the constant and of the centred factor; alpha = the first - x_mean * the second
+    s11, s12, s22 = np.moveaxis(np.where(perfect[:, :, None], 0.0, sums), 2, 0)
+    freedom = np.maximum(n - 2, 1).astype(np.float64)
+    factor = n / freedom
+    beta_variance = factor * s22 / sxx**2
+    alpha_variance = factor * (s11 / n**2 - 2.0 * x_mean * s12 / (n * sxx) + x_mean**2 * s22 / sxx**2)
+    return NeweyWestRegressions(
+        alpha=infer(alpha, np.sqrt(np.maximum(alpha_variance, 0.0)), freedom=freedom),
+        beta=infer(beta, np.sqrt(beta_variance), freedom=freedom),
+        alpha_ols=infer(alpha, np.sqrt(ssr / freedom * (1.0 / n + x_mean**2 / sxx)), freedom=freedom),
+        beta_ols=infer(beta, np.sqrt(ssr / freedom / sxx), freedom=freedom),
+        rsquared=1.0 - ssr / syy,
+        n_observations=n,
+        lags=used,
     )
 
 
@@ -176,41 +254,115 @@ def _constant(value: pa.Scalar, n_rows: int) -> pa.Array:
     return pa.repeat(value, n_rows)
 
 
-@nb.njit((_READ, _READ, nb.int64), cache=True, error_model="numpy")
-def _least_squares(returns, factor_returns, min_observations):  # type: ignore[no-untyped-def]
-    """Fit each pair; `returns` is (n_tickers, n_dates). Last axis of the result: alpha, beta, Sxx, Syy, SSR."""
-    n_tickers, n_dates = returns.shape
+def _fit(returns: Array, factor_returns: Array, *, min_observations: int) -> tuple[Array, Counts]:
+    if returns.ndim != 2 or factor_returns.ndim != 2 or factor_returns.shape[1] != len(returns):
+        raise MisalignedError(
+            f"A regression wants factor returns of shape (n_factors, {len(returns)}) beside returns of shape"
+            f" {returns.shape}; got {factor_returns.shape}."
+        )
+    fit, n_observations = _least_squares(
+        np.ascontiguousarray(returns, np.float64),
+        np.ascontiguousarray(factor_returns, np.float64),
+        max(min_observations, 3),
+    )
+    return fit, n_observations
+
+
+@nb.njit((_READ, _READ, nb.int64), cache=True, nogil=True, error_model="numpy")
+def _least_squares(returns, factor_returns, min_observations):  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912 (three passes over a group of tickers in cache)
+    """Fit each pair. Last axis of the result: alpha, beta, Sxx, Syy, SSR, mean of x, mean of y.
+
+    The inner loops go over neighbouring tickers without a branch, so that they are vectorised; a ticker's own sums
+    are in date order, and a missing session adds 0.
+    """
+    n_dates, n_tickers = returns.shape
     n_factors = len(factor_returns)
-    fit = np.full((n_factors, n_tickers, 5), np.nan)
+    fit = np.full((n_factors, n_tickers, 7), np.nan)
     counts = np.zeros((n_factors, n_tickers), np.int64)
-    x, y = np.empty(n_dates), np.empty(n_dates)
+    sums = np.empty((7, _GROUP))
     for f in range(n_factors):
-        for i in range(n_tickers):
-            n = 0
-            x_sum, y_sum = 0.0, 0.0
-            x_varies, y_varies = False, False
+        for left in range(0, n_tickers, _GROUP):
+            w = min(_GROUP, n_tickers - left)
+            sums[:] = 0.0
+            count, x_mean, y_mean, x_first, y_first, x_differs, y_differs = sums
             for t in range(n_dates):
-                if np.isfinite(factor_returns[f, t]) and np.isfinite(returns[i, t]):
-                    x[n], y[n] = factor_returns[f, t], returns[i, t]
-                    x_sum += x[n]
-                    y_sum += y[n]
-                    x_varies |= x[n] != x[0]
-                    y_varies |= y[n] != y[0]
-                    n += 1
-            counts[f, i] = n
-            if n < min_observations or not x_varies or not y_varies:
-                continue
-            x_mean, y_mean = x_sum / n, y_sum / n
-            sxx, sxy, syy = 0.0, 0.0, 0.0
-            for t in range(n):
-                dx, dy = x[t] - x_mean, y[t] - y_mean
-                sxx += dx * dx
-                sxy += dx * dy
-                syy += dy * dy
-            beta = sxy / sxx
-            ssr = 0.0
-            for t in range(n):
-                residual = (y[t] - y_mean) - beta * (x[t] - x_mean)
-                ssr += residual * residual
-            fit[f, i] = (y_mean - beta * x_mean, beta, sxx, syy, ssr)
+                x, row = factor_returns[f, t], returns[t, left : left + w]
+                if np.isfinite(x):
+                    for j in range(w):
+                        y = row[j]
+                        here = abs(y) < np.inf
+                        fresh = here and count[j] == 0.0
+                        x_first[j] = x if fresh else x_first[j]
+                        y_first[j] = y if fresh else y_first[j]
+                        x_differs[j] += 1.0 if here and x != x_first[j] else 0.0
+                        y_differs[j] += 1.0 if here and y != y_first[j] else 0.0
+                        x_mean[j] += x if here else 0.0
+                        y_mean[j] += y if here else 0.0
+                        count[j] += 1.0 if here else 0.0
+            for j in range(w):
+                counts[f, left + j] = int(count[j])
+                if count[j] < min_observations or x_differs[j] == 0.0 or y_differs[j] == 0.0:
+                    count[j] = np.nan
+                x_mean[j] /= count[j]
+                y_mean[j] /= count[j]
+            sxx, sxy, syy, beta, ssr = sums[3], sums[4], sums[5], sums[6], sums[0]
+            sums[3:] = 0.0
+            for t in range(n_dates):
+                x, row = factor_returns[f, t], returns[t, left : left + w]
+                if np.isfinite(x):
+                    for j in range(w):
+                        y = row[j]
+                        here = abs(y) < np.inf
+                        dx, dy = x - x_mean[j] if here else 0.0, y - y_mean[j] if here else 0.0
+                        sxx[j] += dx * dx
+                        sxy[j] += dx * dy
+                        syy[j] += dy * dy
+            for j in range(w):
+                beta[j] = sxy[j] / sxx[j]
+            ssr[:] = 0.0
+            for t in range(n_dates):
+                x, row = factor_returns[f, t], returns[t, left : left + w]
+                if np.isfinite(x):
+                    for j in range(w):
+                        y = row[j]
+                        residual = (y - y_mean[j]) - beta[j] * (x - x_mean[j])
+                        ssr[j] += residual * residual if abs(y) < np.inf else 0.0
+            for j in range(w):
+                if not np.isnan(x_mean[j]):
+                    alpha = y_mean[j] - beta[j] * x_mean[j]
+                    fit[f, left + j] = (alpha, beta[j], sxx[j], syy[j], ssr[j], x_mean[j], y_mean[j])
     return fit, counts
+
+
+@nb.njit((_READ, _READ, _FIT, _COUNTS, nb.int64), cache=True, nogil=True, error_model="numpy")
+def _long_run_sums(returns, factor_returns, fit, counts, rule):  # type: ignore[no-untyped-def]
+    """Elements 11, 12 and 22 of n S of the scores (e, e (x - mean of x)) on the last axis; and the lags used."""
+    n_dates, n_tickers = returns.shape
+    n_factors = len(factor_returns)
+    sums = np.full((n_factors, n_tickers, 3), np.nan)
+    used = np.full((n_factors, n_tickers), -1, np.int64)
+    columns = np.empty((_COLUMNS, n_dates))
+    a, b, chosen = np.empty(n_dates), np.empty(n_dates), np.empty(n_dates)
+    for left in range(0, n_tickers, _COLUMNS):
+        w = min(_COLUMNS, n_tickers - left)
+        for t in range(n_dates):
+            for j in range(w):
+                columns[j, t] = returns[t, left + j]
+        for f in range(n_factors):
+            for j in range(w):
+                beta, x_mean, y_mean = fit[f, left + j, 1], fit[f, left + j, 5], fit[f, left + j, 6]
+                n = counts[f, left + j]
+                if np.isnan(beta):
+                    continue
+                i = 0
+                for t in range(n_dates):
+                    x, y = factor_returns[f, t], columns[j, t]
+                    if np.isfinite(x) and np.isfinite(y):
+                        dx = x - x_mean
+                        residual = (y - y_mean) - beta * dx
+                        a[i], b[i], chosen[i] = residual, residual * dx, residual * x
+                        i += 1
+                lags = lags_by_code(rule, chosen[:n])
+                used[f, left + j] = lags
+                sums[f, left + j] = long_run_sums(a[:n], b[:n], lags)
+    return sums, used

@@ -81,7 +81,9 @@ def sharpe_ratio(excess_returns: Array, *, sessions_per_year: float = SESSIONS_P
     n = len(present)
     n_infinite = int(np.isinf(present).sum())
     if n_infinite:
-        raise EvaluationError(f"A Sharpe ratio wants finite returns; {n_infinite} of {n} are infinite. Drop or mend them.")
+        raise EvaluationError(
+            f"A Sharpe ratio wants finite returns; {n_infinite} of {n} are infinite. Drop or mend them."
+        )
     per_session = error = skewness = kurtosis = math.nan
     if n >= 2 and present.min() != present.max():
         mean = float(present.mean())
@@ -177,9 +179,13 @@ def expected_maximum_sharpe_ratio(*, n_trials: float, trials_variance: float) ->
     :math:`\gamma` is the Euler-Mascheroni constant.
     """
     if not 1.0 <= n_trials < math.inf:
-        raise EvaluationError(f"An expected maximum wants at least 1 trial, got {n_trials}. Count them from the ledger.")
+        raise EvaluationError(
+            f"An expected maximum wants at least 1 trial, got {n_trials}. Count them from the ledger."
+        )
     if trials_variance < 0.0 or math.isinf(trials_variance):
-        raise EvaluationError(f"The variance of the trials' Sharpe ratios wants to be 0 or more, got {trials_variance}.")
+        raise EvaluationError(
+            f"The variance of the trials' Sharpe ratios wants to be 0 or more, got {trials_variance}."
+        )
     if n_trials == 1.0:
         return 0.0
     gamma = _EULER_MASCHERONI
@@ -262,7 +268,9 @@ def min_track_record_length(
     Bailey and Lopez de Prado (2012), The Sharpe Ratio Efficient Frontier, Journal of Risk 15(2).
     """
     if not 0.5 < confidence < 1.0:
-        raise EvaluationError(f"A track record wants a confidence above 0.5 and below 1, such as 0.95; got {confidence}.")
+        raise EvaluationError(
+            f"A track record wants a confidence above 0.5 and below 1, such as 0.95; got {confidence}."
+        )
     _require_finite(sharpe_ratio=sharpe_ratio, benchmark=benchmark, skewness=skewness, kurtosis=kurtosis)
     variance = _variance(sharpe_ratio, skewness=skewness, kurtosis=kurtosis)
     if math.isnan(variance + benchmark):

@@ -218,9 +218,9 @@ def _checked(gains: Array) -> Array:
     is_bad = ~np.isfinite(d)
     if is_bad.any():
         raise EvaluationError(
-            f"Superior ability wants finite gains of all models on the same dates; got {int(is_bad.sum())} that are NaN"
-            f" or infinite, on {int(is_bad.any(axis=1).sum())} dates of {int(is_bad.any(axis=0).sum())} models. Keep the"
-            " dates that all have, or leave the short models out."
+            f"Superior ability wants finite gains of all models on the same dates; got {int(is_bad.sum())} that are"
+            f" NaN or infinite, on {int(is_bad.any(axis=1).sum())} dates of {int(is_bad.any(axis=0).sum())} models."
+            " Keep the dates that all have, or leave the short models out."
         )
     constant = np.flatnonzero((d == d[0]).all(axis=0))
     if len(constant):

@@ -5,13 +5,13 @@ names outside the universe do not change a bit of the result. What is computed b
 
 Ranks, a few dates at a time so that everything stays in cache:
 
-1. Cut the range of a date's values into buckets of equal width, and make 32-bit keys: the bucket above, the ticker's
-   position below. A larger value never has a lower bucket.
+1. Cut the range of a date's values into buckets, and make 32-bit keys: the bucket above, the ticker's position below.
+   A larger value never has a lower bucket. They are of equal width, or of equal ratio where few values are far out.
 2. Sort the keys by numpy's vectorised sort, which is several times faster than an indirect sort of the values.
 3. Where no bucket holds two values, the place in the order is the rank. Otherwise put the values of each shared bucket
    in order, and let equal ones share their average rank.
-4. A date on which many different values share a bucket, as when one of them is far from all others, is done again with
-   64-bit keys: the bits of the value itself, of which the position takes only the lowest.
+4. A date on which many different values share a bucket is done again with 64-bit keys: the bits of the value itself, of
+   which the position takes only the lowest.
 """
 
 from collections.abc import Callable, Mapping
@@ -46,6 +46,7 @@ _MAX_INSERTIONS = 16
 _LOOK_AHEAD = 64
 _SAMPLED = 32
 _FAR = 64.0
+_OCTAVES = 64 << 52  # in bits: a 2e19th of the largest value is next to 0
 
 
 @njit(void(_SOURCE, _MEMBERS, int64, _RESULT), cache=True, nogil=True, error_model="numpy")
@@ -86,7 +87,7 @@ def _standardize(xs: Array, members: Mask, statistic: int, out: Array) -> None:
 
 @njit(boolean(_VALUE_ROW, _MEMBER_ROW, float64, float64), cache=True, nogil=True, error_model="numpy")
 def _is_far_flung(x: Array, member: Mask, low: float, high: float) -> bool:
-    """Whether a few values are so far from the others that buckets of equal width would all but one be empty."""
+    """Whether a few values are so far from the others that most of these would share few buckets of equal width."""
     n_wanted = min(_SAMPLED, x.size)
     count, total, spread = 0, 0.0, 0.0
     for k in range(n_wanted):
@@ -98,9 +99,13 @@ def _is_far_flung(x: Array, member: Mask, low: float, high: float) -> bool:
         j = k * x.size // n_wanted
         if member[j] and not np.isnan(x[j]):
             spread += abs(x[j] - total / count)
-    # with both signs the buckets of the other kind are spent on what is next to 0
-    widths = _FAR if low > 0.0 or high < 0.0 else _FAR * 8.0
-    return count > 0 and high - low > widths * (spread / count)
+    return count > 0 and high - low > _FAR * (spread / count)
+
+
+@njit(int64(int64, int64), cache=True, nogil=True, error_model="numpy")
+def _above(ordered: np.int64, floor: np.int64) -> np.int64:
+    """Count from the floor of either sign, so that no bucket is spent on what is next to 0; -0.0 is 0.0."""
+    return ordered - min(max(ordered, -floor), floor)
 
 
 @njit(void(_SOURCE, _BITS, _MEMBERS, int64, _COUNTS, _SHORT_KEYS), cache=True, nogil=True, error_model="numpy")
@@ -132,15 +137,16 @@ def _pack_short(xs: Array, bits: Integers, members: Mask, low_bits: int, counts:
                 packed = (np.uint32(np.int32((x[j] - low) * width)) << shift) | np.uint32(j)
                 key[j] = packed if here else absent
         else:
-            first = np.uint64(lowest)
-            drop = np.uint64(0)
-            while ((np.uint64(highest) - first) >> drop) >= np.uint64(n_buckets):
-                drop += np.uint64(1)
+            floor = max(np.int64(1), max(highest, -1 - lowest) - _OCTAVES)
+            lowest = _above(lowest, floor)
+            n_wanted, drop = _above(highest, floor) - lowest, np.int64(0)
+            while n_wanted >> drop >= n_buckets:
+                drop += 1
             for j in range(x.size):
-                b = np.int64(0) if bit[j] == _BITS_OF_MINUS_ZERO else bit[j]
+                b = bit[j]
                 here = member[j] & ((b & _NOT_SIGN) <= _BITS_OF_INFINITY)
-                above = np.uint64(b ^ ((b >> 63) & _NOT_SIGN)) - first
-                packed = (np.uint32(above >> drop) << shift) | np.uint32(j)
+                bucket = (_above(b ^ ((b >> 63) & _NOT_SIGN), floor) - lowest) >> drop
+                packed = (np.uint32(bucket) << shift) | np.uint32(j)
                 key[j] = packed if here else absent
 
 
@@ -164,8 +170,6 @@ def _ranks_of_short(xs: Array, keys: ShortKeys, low_bits: int, counts: Integers,
     n_placed = np.int64(0)
     for i in range(n_rows):
         count, key, ranks = counts[i], keys[i], out[i]
-        if count < 0:
-            continue
         if count != n_placed:
             for k in range(count):
                 place[k] = number[k] / count

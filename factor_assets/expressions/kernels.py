@@ -4,7 +4,8 @@ A function of the element-wise operators takes operands that are arrays or numbe
 operators takes `out`, the operands, `first_row` (the ordinal of row 0 among the calendar's sessions) and the params;
 its arrays are contiguous float64 of shape (n_dates, n_tickers), and a column depends on no other. One of the
 cross-sectional operators takes `out`, which may be its first operand, then the members (bool), the operands and the
-params; a row depends on no other.
+params; its arrays are contiguous, and a row depends on no other. Where an operand may be given several times it also
+takes `label_flags`: for each of those whether it is a label, whose values are names and not numbers.
 """
 
 from collections.abc import Callable, Mapping

@@ -10,9 +10,11 @@ this engine runs. Peak memory is that of a process of its own that holds the inp
 import argparse
 import builtins
 import json
+import subprocess
 import sys
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -152,6 +154,42 @@ def _status(name: str) -> float:
     raise LookupError(name)
 
 
+_CHILD = """
+import numpy as np
+from factor_assets.panel.panel import Panel
+from factor_assets_tests.benchmarks.bench_language import FACTORS, ours
+given = dict(np.load({path!r}))
+dates, members = given.pop("dates"), given.pop("members")
+tickers = tuple(f"T{{j:05d}}" for j in range(members.shape[1]))
+panel = Panel(dates=dates, tickers=tickers, fields=given, in_universe=members)
+{run}
+"""
+
+
+def fresh_processes(n_dates: int, n_tickers: int, repeats: int) -> dict[str, float]:
+    """Seconds of whole processes that import, load the same file and compute; the compile cache is warm."""
+    warm_up()
+    panel = market(n_dates, n_tickers)
+    runs = {
+        "ours": "ours(panel)",
+        "pandas_wide": (
+            "from factor_assets_tests.benchmarks.peer_pandas import PandasWide\n"
+            "with np.errstate(all='ignore'): PandasWide(panel).run(FACTORS)"
+        ),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    with TemporaryDirectory() as folder:
+        path = f"{folder}/market.npz"
+        np.savez(path, dates=panel.dates, members=panel.in_universe, **panel.fields)
+        for _ in range(repeats):
+            for name, run in runs.items():
+                begin = perf_counter()
+                subprocess.run([sys.executable, "-c", _CHILD.format(path=path, run=run)], check=True)
+                seconds[name].append(perf_counter() - begin)
+    medians = {f"{name}_process_s": round(median(times), 2) for name, times in seconds.items()}
+    return {**medians, "ratio": round(median(seconds["pandas_wide"]) / median(seconds["ours"]), 2)}
+
+
 def main() -> None:
     """Print the medians and their ratios."""
     arguments = argparse.ArgumentParser(description=__doc__)
@@ -160,16 +198,25 @@ def main() -> None:
     arguments.add_argument("--repeats", type=int, default=5)
     arguments.add_argument("--peers", choices=("all", "none"), default="all")
     arguments.add_argument("--memory", action="store_true", help="measure peak memory alone")
+    arguments.add_argument("--fresh", action="store_true", help="measure whole processes: ours and pandas on frames")
     given = arguments.parse_args()
     if given.memory:
         sys.stdout.write(json.dumps(peak_memory(given.dates, given.tickers)) + "\n")
         return
 
-    from factor_assets_tests.benchmarks.peers import PEERS
+    if given.fresh:
+        sys.stdout.write(json.dumps(fresh_processes(given.dates, given.tickers, given.repeats)) + "\n")
+        return
+
+    from factor_assets_tests.benchmarks.peer_bottleneck import Bottleneck
+    from factor_assets_tests.benchmarks.peer_pandas import PandasGroupby, PandasWide
+    from factor_assets_tests.benchmarks.peer_polars import PolarsOver
 
     panel = market(given.dates, given.tickers)
     warm_up()
-    peers = [peer(panel) for peer in PEERS] if given.peers == "all" else []
+    peers = (
+        [peer(panel) for peer in (PandasGroupby, PandasWide, PolarsOver, Bottleneck)] if given.peers == "all" else []
+    )
     for peer in peers:
         with np.errstate(all="ignore"):
             compare(peer, panel)

@@ -194,7 +194,7 @@ class TestProperties:
             )
         )
         assert "history of 2 tickers, such as B, was revised before 2023-04-01" in accounts[-1].failures["prices"]
-        assert f"backfill prices+ --start {EARLY_DAY}" in accounts[-1].failures["prices"]
+        assert f"backfill corporate_actions prices+ --start {EARLY_DAY}" in accounts[-1].failures["prices"]
         revised.run("prices", start=EARLY_DAY)
         for graph in (before, revised):
             graph.instance.dispose()

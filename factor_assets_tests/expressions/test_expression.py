@@ -179,7 +179,8 @@ class _OperandsAsConstants(ast.NodeTransformer):
         return ast.Call(ast.Name("Constant", ast.Load()), [node], [])
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        n_operands = len(tree.OPERATORS[node.func.id].args)
+        spec = tree.OPERATORS[node.func.id]
+        n_operands = len(node.args) if spec.variadic else len(spec.args)
         node.args[:n_operands] = [self.visit(a) for a in node.args[:n_operands]]
         return node
 
