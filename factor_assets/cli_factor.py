@@ -42,7 +42,7 @@ def list_factors(
         print_libraries(list(libraries.values()))
     left_out = len(factors) - len(workspace.factors)
     if left_out:
-        say(f"{left_out} of {len(factors)} factors are no assets here: factors.families chooses the others.")
+        say(f'{left_out} of {len(factors)} factors are no assets here; factors.families chooses which are ("all").')
 
 
 @app.command()

@@ -90,7 +90,9 @@ class FactorSettings(_Section):
     """Which factors there are."""
 
     families: tuple[str, ...] = Field(
-        (), description="Families, family/name or names of the package's factors that are assets; default all."
+        (),
+        description="Families, family/name or names of the package's factors that are assets, or all; default all, or"
+        " for the sample market some of every family.",
     )
     libraries: tuple[str, ...] = Field(
         (),
@@ -206,6 +208,14 @@ class Settings(_Section):
         return self.universe.name or ("all" if self.data.source == "sample" else "djia30")
 
     @property
+    def chosen_factors(self) -> tuple[str, ...]:
+        """Families and names of the factors that are assets, with the default resolved; empty for all."""
+        chosen = self.factors.families
+        if not chosen and self.data.source == "sample":
+            return SAMPLE_FACTORS
+        return () if chosen == ("all",) else chosen
+
+    @property
     def lake_path(self) -> Path:
         """Folder of the lake."""
         return Path(self.store.path).expanduser().absolute() if self.store.path else self.home / "lake"
@@ -222,6 +232,12 @@ class Settings(_Section):
 
 
 SAMPLE_START, SAMPLE_END = date(2017, 1, 3), date(2024, 12, 31)
+# A tour: a synthetic market proves nothing about a factor, so that all of them would only cost the newcomer a minute.
+SAMPLE_FACTORS = (
+    *("ret_12_1", "high_52w", "reversal_5d", "ret_1_0", "volatility_20d", "beta_252d", "max_return_20d"),
+    *("volume", "dollar_volume_20d", "amihud_20d", "turnover_20d", "size/size", "season_1y", "skew_60d"),
+    *("rsi_14", "rsi_28", "roc_20", "close_location", "open_location", "macd_12_26_9", "money_flow_index_14"),
+)
 
 
 def load_settings(path: Path | None = None, *, environment: Mapping[str, str] | None = None) -> Settings:

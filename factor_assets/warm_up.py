@@ -4,7 +4,23 @@ from importlib import import_module
 
 from factor_assets.expressions.engine import warm_up
 
-_KERNELS_OF_EVALUATION = ("information", "portfolios", "ranking", "regressions")
+_KERNELS_OF_EVALUATION = (
+    "event_study",
+    "fama_macbeth",
+    "hit_rate",
+    "information",
+    "newey_west",
+    "overfitting",
+    "portfolios",
+    "quantile_portfolios",
+    "quantile_weights",
+    "quantiles",
+    "random_portfolios",
+    "ranking",
+    "regressions",
+    "rolling_regressions",
+    "turnover",
+)
 
 
 def compile_kernels() -> None:

@@ -69,9 +69,8 @@ class Workspace:
         UserFactorError
             If a file of the user's cannot be read.
         """
-        chosen = self.settings.factors
-        own = user_factors(chosen.paths)
-        return MappingProxyType(select_factors(all_factors(), chosen.families, own=own))
+        own = user_factors(self.settings.factors.paths)
+        return MappingProxyType(select_factors(all_factors(), self.settings.chosen_factors, own=own))
 
     @cached_property
     def libraries(self) -> Mapping[str, RegisteredLibrary]:

@@ -1,6 +1,7 @@
 """The command line as a user meets it: what is printed, where, how wide, and the exit status."""
 
 import csv
+import json
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from unittest.mock import patch
 import pytest
 
 from factor_assets.cli import main
+from factor_assets_tests.market import FEW_FACTORS
 
 PROGRAM = str(Path(sys.executable).with_name("factor-assets"))
 NOISE = re.compile(r"Traceback|Warning|dagster -|\bDEBUG\b|\bINFO\b", flags=re.IGNORECASE)
@@ -43,6 +45,7 @@ class Home:
             "DATA__START": "2023-01-03",
             "DATA__END": "2023-03-31",
             "SAMPLE__TICKERS": "12",
+            "FACTORS__FAMILIES": json.dumps(FEW_FACTORS),
         }
 
     def environment(self, **settings: str) -> dict[str, str]:

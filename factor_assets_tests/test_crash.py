@@ -9,6 +9,7 @@ them, and they leave out the plots in the events, which take another half. The u
 own; those that end each home are the command as it is.
 """
 
+import json
 import os
 import random
 import signal
@@ -30,13 +31,19 @@ from factor_assets.settings import load_settings
 from factor_assets.storage.lake import LakeStore
 from factor_assets.storage.rows import checksum
 from factor_assets.storage.slice import Slice
+from factor_assets_tests.market import FEW_FACTORS
 
 pytestmark = pytest.mark.slow
 
 KILLS = 50
 HOMES_A_LANE = 2
 SPREADS = ("0.0008", "0.01")
-MARKET = {"DATA__START": "2023-01-03", "DATA__END": "2023-02-28", "SAMPLE__TICKERS": "10"}
+MARKET = {
+    "FACTORS__FAMILIES": json.dumps(FEW_FACTORS),
+    "DATA__START": "2023-01-03",
+    "DATA__END": "2023-02-28",
+    "SAMPLE__TICKERS": "10",
+}
 PROGRAM = "from factor_assets.cli import main; main()"
 WITHOUT_PLOTS = "import factor_assets.defs.factors as f; f.value_band_png = lambda *_, **__: b''; "
 PAGE_END = b"</html>"

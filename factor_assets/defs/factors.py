@@ -23,6 +23,7 @@ from factor_assets.panel.panel import Array, Panel
 from factor_assets.storage.slice import EVERYTHING
 from factor_assets.workspace import Workspace
 
+_FEWEST_DRAWN = 40
 JUDGED_BEFORE = HISTORY_SESSIONS + 1
 """Sessions before the first of a run that its checks compare with, and one that those are compared with."""
 
@@ -93,8 +94,8 @@ def _family(workspace: Workspace, family: str, factors: Sequence[RegisteredFacto
                 code_version=factor.code_version,
                 inputs=("prices", "universe"),
                 metadata=_describe(values),
-                # One session makes no picture of values over time.
-                plot=partial(value_band_png, rows, title=title) if len(values) > 1 else None,
+                # A month makes no picture of values over time, and would cost the daily run one a factor.
+                plot=partial(value_band_png, rows, title=title) if len(values) >= _FEWEST_DRAWN else None,
             )
             statistics = value_statistics(whole[first:], panel.in_universe[first:], has_scale=has_scale(factor))
             warm = warm_rows(workspace, panel, factor) - first

@@ -149,26 +149,26 @@ def replace_parts(
         del rows  # before the next are made
     # Where nothing changed, the store answers with older versions; the newest of them stands for all.
     version = max(versions, key=lambda made: made.committed_at)
+    # What is said of the run is said once, on its last partition: a range has hundreds of events, and Dagster takes
+    # most of its time to write what is in them.
+    told = {
+        "dagster/row_count": workspace.store.read(table, columns=declared(table).key[:1]).num_rows,
+        "rows": n_rows,
+        **version_metadata(workspace, version, nulls),
+        "slice": str(part),
+        **(metadata or {}),
+    }
     if definition is not None:
         for key in context.partition_keys:
-            context.add_asset_metadata(
-                {"dagster/partition_row_count": counted[key]}, asset_key=asset_key, partition_key=key
-            )
+            told_of_each: dict[str, Any] = {"dagster/partition_row_count": counted[key]}
+            if key != context.partition_keys[-1]:
+                told_of_each["source"] = workspace.source.label
+            context.add_asset_metadata(told_of_each, asset_key=asset_key, partition_key=key)
         if plot is not None:
-            # Once a run, not once a partition: a range has hundreds, and each event would hold the picture.
-            last = context.partition_keys[-1]
-            context.add_asset_metadata({"plot": picture(plot())}, asset_key=asset_key, partition_key=last)
-    return dg.MaterializeResult(
-        asset_key=asset_key,
-        data_version=dg.DataVersion(version.id),
-        metadata={
-            "dagster/row_count": workspace.store.read(table, columns=declared(table).key[:1]).num_rows,
-            "rows": n_rows,
-            **version_metadata(workspace, version, nulls),
-            "slice": str(part),
-            **(metadata or {}),
-        },
-    )
+            told["plot"] = picture(plot())
+        context.add_asset_metadata(told, asset_key=asset_key, partition_key=context.partition_keys[-1])
+        told = {}
+    return dg.MaterializeResult(asset_key=asset_key, data_version=dg.DataVersion(version.id), metadata=told)
 
 
 def write(

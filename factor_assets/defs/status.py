@@ -74,7 +74,9 @@ def _failed_checks(graph: AssetGraph, instance: dg.DagsterInstance, key: dg.Asse
     for check in sorted(graph.get_check_keys_for_assets({key})):
         record = instance.get_latest_asset_check_evaluation_record(check)
         event = record.event.dagster_event if record and record.event else None
-        if event is not None and not event.asset_check_evaluation_data.passed:
+        # of a step that failed the record says only that the check was planned
+        evaluated = event is not None and event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        if event is not None and evaluated and not event.asset_check_evaluation_data.passed:
             failed.append(check.name)
     return tuple(failed)
 

@@ -28,10 +28,10 @@ from numba import boolean, float64, int64, njit, types, void
 from factor_assets.errors import EvaluationError, MisalignedError
 from factor_assets.evaluation.newey_west import Estimate, Lags, infer, newey_west_mean
 from factor_assets.evaluation.ranking import Counts
+from factor_assets.evaluation.spanning import OWN_VARIANCE, is_collinear
 from factor_assets.panel.panel import Array
 
 _CHUNK_CELLS = 65_536  # cells of a chunk of dates, which is copied so that its regressors lie in one array
-_OWN_VARIANCE = 1e-10  # a regressor with a smaller share of variance of its own is collinear with the others
 
 _USED, _FEW, _COLLINEAR = range(3)
 _REASONS = np.array(["", "too few tickers", "collinear regressors"])
@@ -109,7 +109,8 @@ def fama_macbeth(
         give `overlap=h - 1`. A rule that reads the data gives every premium its own lags; the largest is used for all.
     factor_returns
         Name -> float64 of shape (n_dates,): the returns of the factors whose estimated betas the regressors are, one
-        for each regressor. Asks for the Shanken correction.
+        for each regressor. Asks for the Shanken correction; its errors are NaN where a factor is missing on a date
+        used, constant or collinear.
 
     Returns
     -------
@@ -193,12 +194,9 @@ def _shanken(premia: Array, factors: Array) -> Estimate:
     """Correct the error of the mean premia, shape (n_dates_used, n_premia), for betas on factors (n_dates_used, k)."""
     n = len(premia)
     mean = premia.mean(axis=0) if n else np.full(premia.shape[1], np.nan)
-    if n <= premia.shape[1] or not np.isfinite(factors).all():
+    if n <= premia.shape[1] or not np.isfinite(factors).all() or is_collinear(factors):
         return infer(mean, np.nan, freedom=n - 1)
     covariance = np.atleast_2d(np.cov(factors, rowvar=False))  # (k, k)
-    scale = np.sqrt(np.diag(covariance))
-    if not scale.all() or np.linalg.cond(covariance / np.outer(scale, scale)) > 1.0 / _OWN_VARIANCE:
-        return infer(mean, np.nan, freedom=n - 1)
     c = mean[1:] @ np.linalg.solve(covariance, mean[1:])
     variance = premia.var(axis=0, ddof=1) / n
     of_factors = np.concatenate([[0.0], np.diag(covariance) / n])
@@ -235,31 +233,33 @@ def _by_date(
 _VECTOR = float64[::1]
 
 
-@njit(float64(_VECTOR, _VECTOR, int64), cache=True, nogil=True, error_model="numpy")
-def _dot(a, b, n):  # type: ignore[no-untyped-def]
-    """Four sums side by side: neighbouring additions do not wait for each other."""
-    s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
-    for i in range(0, n - 3, 4):
-        s0 += a[i] * b[i]
-        s1 += a[i + 1] * b[i + 1]
-        s2 += a[i + 2] * b[i + 2]
-        s3 += a[i + 3] * b[i + 3]
-    for i in range(n - n % 4, n):
-        s0 += a[i] * b[i]
-    return (s0 + s1) + (s2 + s3)
+# regrouped additions fill the vector registers: the same bits on one kind of processor, and rounding on another
+@njit(float64(_VECTOR, _VECTOR), cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})
+def _dot(a, b):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for i in range(len(a)):
+        total += a[i] * b[i]
+    return total
 
 
-@njit((_VECTOR, int64), cache=True, nogil=True, error_model="numpy")
-def _centre(a, n):  # type: ignore[no-untyped-def]
-    """Take the mean off in place; return it and the length that is left, which is 0 exactly where all are the same."""
-    total, differs = 0.0, False
-    for i in range(n):
-        total += a[i]
-        differs |= a[i] != a[0]
-    mean = total / n if differs else a[0]
-    for i in range(n):
-        a[i] -= mean
-    return mean, np.sqrt(_dot(a, a, n))
+@njit((_VECTOR, _VECTOR, float64), cache=True, nogil=True, error_model="numpy")
+def _centre(a, present, n):  # type: ignore[no-untyped-def]
+    """Take the mean of the n present values off in place; what is missing is 0, before and after.
+
+    Returns the mean and the length of what is left, which is 0 exactly where all are the same.
+    """
+    first = 0.0
+    for i in range(len(a)):
+        if present[i] > 0.0:
+            first = a[i]
+            break
+    n_differ = 0
+    for i in range(len(a)):
+        n_differ += 1 if present[i] > 0.0 and a[i] != first else 0
+    mean = _dot(a, present) / n if n_differ > 0 else first
+    for i in range(len(a)):
+        a[i] = a[i] - mean if present[i] > 0.0 else 0.0
+    return mean, np.sqrt(_dot(a, a))
 
 
 @njit(boolean(float64[:, ::1], float64), cache=True, nogil=True, error_model="numpy")
@@ -303,58 +303,55 @@ _READ_2D, _READ_3D = types.Array(float64, 2, "C", readonly=True), types.Array(fl
 def _regress_dates(returns, regressors, min_tickers, premia, rsquared, counts, codes):  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0917 (one compiled pass; Numba has no keyword-only arguments)
     """Fill one row of the results for each date; `regressors` is (k, n_dates, n_tickers)."""
     k, n_dates, n_tickers = regressors.shape
-    y, x = np.empty(n_tickers), np.empty((k, n_tickers))
-    row = np.empty(n_tickers, np.int64)
+    y, x, present = np.empty(n_tickers), np.empty((k, n_tickers)), np.empty(n_tickers)
     lower, step, solution = np.empty((k, k)), np.empty(k), np.empty(k)
     means, lengths = np.empty(k), np.empty(k)
     for d in range(n_dates):
         premia[d], rsquared[d] = np.nan, np.nan
-        n = 0
         for i in range(n_tickers):
-            present = np.isfinite(returns[d, i])
-            for j in range(k):
-                present &= np.isfinite(regressors[j, d, i])
-            row[n] = i
-            n += 1 if present else 0
-        counts[d] = n
+            present[i] = 1.0 if abs(returns[d, i]) < np.inf else 0.0
+        for j in range(k):
+            for i in range(n_tickers):
+                present[i] = present[i] if abs(regressors[j, d, i]) < np.inf else 0.0
+        n = _dot(present, present)
+        counts[d] = int(n)
         codes[d] = _FEW
         if n < min_tickers:
             continue
         codes[d] = _COLLINEAR
-        for i in range(n):
-            y[i] = returns[d, row[i]]
-        y_mean, y_length = _centre(y, n)
-        total = y_length * y_length
+        for i in range(n_tickers):
+            y[i] = returns[d, i] if present[i] > 0.0 else 0.0
+        y_mean, y_length = _centre(y, present, n)
         varies = True
         for j in range(k):
-            for i in range(n):
-                x[j, i] = regressors[j, d, row[i]]
-            means[j], lengths[j] = _centre(x[j], n)
+            for i in range(n_tickers):
+                x[j, i] = regressors[j, d, i] if present[i] > 0.0 else 0.0
+            means[j], lengths[j] = _centre(x[j], present, n)
             varies &= lengths[j] > 0.0
-            for i in range(n):
+            for i in range(n_tickers):
                 x[j, i] /= lengths[j]
         if not varies:
             continue
         for j in range(k):
             for m in range(j + 1):
-                lower[j, m] = _dot(x[j], x[m], n)
-        if not _cholesky(lower, _OWN_VARIANCE):
+                lower[j, m] = _dot(x[j], x[m])
+        if not _cholesky(lower, OWN_VARIANCE):
             continue
         codes[d] = _USED
         solution[:] = 0.0
         # the second round solves for what the residuals still hold
         for _ in range(2):
             for j in range(k):
-                step[j] = _dot(x[j], y, n)
+                step[j] = _dot(x[j], y)
             _solve(lower, step)
             for j in range(k):
                 solution[j] += step[j]
-                for i in range(n):
+                for i in range(n_tickers):
                     y[i] -= step[j] * x[j, i]
         constant = y_mean
         for j in range(k):
             premia[d, 1 + j] = solution[j] / lengths[j]
             constant -= premia[d, 1 + j] * means[j]
         premia[d, 0] = constant
-        if total > 0.0:
-            rsquared[d] = 1.0 - _dot(y, y, n) / total
+        if y_length > 0.0:
+            rsquared[d] = 1.0 - _dot(y, y) / (y_length * y_length)

@@ -37,7 +37,8 @@ Lags = int | LagRule
 _FIXED, _NEWEY_WEST_1994 = -1, -2  # how a kernel is told the rule; a number of lags is itself
 _RULES: dict[str, int] = {"fixed": _FIXED, "newey_west_1994": _NEWEY_WEST_1994}
 
-_SERIES = types.Array(float64, 1, "A", readonly=True)
+_SERIES, _READ = types.Array(float64, 1, "A", readonly=True), types.Array(float64, 2, "C", readonly=True)
+_COLUMNS = 16  # tickers whose columns are copied next to each other
 _GAMMA = 1.1447  # of the Bartlett kernel: Newey and West (1994)
 
 
@@ -199,6 +200,56 @@ def long_run_sums(a, b, lags):  # type: ignore[no-untyped-def]
         s12 += sum_a * sum_b
         s22 += sum_b * sum_b
     return s11 / span, s12 / span, s22 / span
+
+
+@njit((_READ, _READ, float64[:, :, ::1], int64[:, ::1], int64), cache=True, nogil=True, error_model="numpy")
+def regression_sums(returns, factor_returns, fit, counts, rule):  # type: ignore[no-untyped-def]
+    """Elements 11, 12 and 22 of n S of the scores (e, e (x - mean of x)) of each ticker's regression on each factor.
+
+    Parameters
+    ----------
+    returns, factor_returns
+        Shapes (n_dates, n_tickers) and (n_factors, n_dates).
+    fit, counts
+        Of `regressions.py`, shapes (n_factors, n_tickers, 7) and (n_factors, n_tickers): on the last axis, at 1 beta,
+        at 5 and 6 the means of x and y; observations.
+    rule
+        Of `rule_code`.
+
+    Returns
+    -------
+    Shape (n_factors, n_tickers, 3), NaN where beta is, and the lags, -1 there. It is here and not beside its caller
+    because a compiled function kept on disk does not notice that one of another file has changed.
+    """
+    n_dates, n_tickers = returns.shape
+    n_factors = len(factor_returns)
+    sums = np.full((n_factors, n_tickers, 3), np.nan)
+    used = np.full((n_factors, n_tickers), -1, np.int64)
+    columns = np.empty((_COLUMNS, n_dates))
+    a, b, chosen = np.empty(n_dates), np.empty(n_dates), np.empty(n_dates)
+    for left in range(0, n_tickers, _COLUMNS):
+        w = min(_COLUMNS, n_tickers - left)
+        for t in range(n_dates):
+            for j in range(w):
+                columns[j, t] = returns[t, left + j]
+        for f in range(n_factors):
+            for j in range(w):
+                beta, x_mean, y_mean = fit[f, left + j, 1], fit[f, left + j, 5], fit[f, left + j, 6]
+                n = counts[f, left + j]
+                if np.isnan(beta):
+                    continue
+                i = 0
+                for t in range(n_dates):
+                    x, y = factor_returns[f, t], columns[j, t]
+                    if np.isfinite(x) and np.isfinite(y):
+                        dx = x - x_mean
+                        residual = (y - y_mean) - beta * dx
+                        a[i], b[i], chosen[i] = residual, residual * dx, residual * x
+                        i += 1
+                lags = lags_by_code(rule, chosen[:n])
+                used[f, left + j] = lags
+                sums[f, left + j] = long_run_sums(a[:n], b[:n], lags)
+    return sums, used
 
 
 def long_run_covariance(scores: Array, *, lags: int) -> Array:

@@ -130,7 +130,9 @@ def _two_canvases(title: str) -> tuple["Figure", tuple["Axes", "Axes"]]:
     grid = figure.add_gridspec(2, 1, height_ratios=(3, 1))
     upper = figure.add_subplot(grid[0])
     lower = figure.add_subplot(grid[1], sharex=upper)
-    upper.tick_params(labelbottom=False)
+    upper.xaxis.set_visible(False)
+    for axes, n_ticks in ((upper, 5), (lower, 2)):
+        axes.locator_params(axis="y", nbins=n_ticks)
     _quiet(upper)
     _quiet(lower)
     return figure, (upper, lower)
@@ -166,8 +168,8 @@ def _png(figure: "Figure") -> bytes:
     from PIL import Image
 
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3])
+    canvas.draw()  # type: ignore[no-untyped-call]
+    drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3])  # type: ignore[no-untyped-call]
     buffer = io.BytesIO()
     # A palette makes the file a third of its size; lines on white need no more colours.
     drawn.quantize(_PALETTE, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(buffer, format="PNG")

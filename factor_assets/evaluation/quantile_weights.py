@@ -113,6 +113,13 @@ def quantile_weights(
     if max_weight is not None and not 0.0 < max_weight <= 1.0:
         raise EvaluationError(f"max_weight wants a share in (0, 1], got {max_weight}.")
     shape = quantiles.number.shape
+    numbers = group_numbers(groups, shape=shape)
+    if scheme == "equal" and groups is None:
+        weight, share = _weigh_equally(quantiles.number, quantiles.n_names)
+        n_left_out = np.zeros(len(weight), dtype=np.int64)
+        return QuantileWeights(
+            weight=weight, quantile_share=share, n_names=quantiles.n_names.copy(), n_left_out=n_left_out
+        )
     if scheme == "equal":
         size = np.ones(shape)
     elif market_cap is None:
@@ -124,14 +131,34 @@ def quantile_weights(
     weight, share, n_names = _weigh(
         quantiles.number,
         np.ascontiguousarray(size, dtype=np.float64),
-        group_numbers(groups, shape=shape),
-        groups is not None,
+        numbers,
         group_share == "equal",
         1.0 if max_weight is None else max_weight,
         quantiles.n_quantiles,
     )
     n_left_out = quantiles.n_names.sum(axis=1) - n_names.sum(axis=1)
     return QuantileWeights(weight=weight, quantile_share=share, n_names=n_names, n_left_out=n_left_out)
+
+
+@nb.njit((_READ_INT16, _READ_INT), cache=True, nogil=True, error_model="numpy")
+def _weigh_equally(number, n_names):  # type: ignore[no-untyped-def]
+    """Weigh names without groups as `_weigh` does with sizes of 1, and faster."""
+    n_dates, n_tickers = number.shape
+    n_quantiles = n_names.shape[1]
+    weight = np.empty((n_dates, n_tickers))
+    quantile_share = np.full((n_dates, n_quantiles), np.nan)
+    of_quantile = np.zeros(n_quantiles + 1)
+    for t in range(n_dates):
+        n = 0
+        for q in range(n_quantiles):
+            of_quantile[q + 1] = 1.0 / n_names[t, q] if n_names[t, q] > 0 else 0.0
+            n += n_names[t, q]
+        for j in range(n_tickers):
+            weight[t, j] = of_quantile[number[t, j]]
+        if n > 0:
+            for q in range(n_quantiles):
+                quantile_share[t, q] = n_names[t, q] / n
+    return weight, quantile_share
 
 
 @nb.njit(cache=True, nogil=True, error_model="numpy")
@@ -164,19 +191,20 @@ def _cap(cell, weight, n, cap, which, capped):  # type: ignore[no-untyped-def]  
 
 
 @nb.njit(
-    (_READ_INT16, _READ, _READ_INT, nb.boolean, nb.boolean, nb.float64, nb.int64),
+    (_READ_INT16, _READ, _READ_INT, nb.boolean, nb.float64, nb.int64),
     cache=True,
     nogil=True,
     error_model="numpy",
 )
-def _weigh(number, size, groups, by_group, equal_shares, cap, n_quantiles):  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0917 (one pass a session; Numba has no keyword-only arguments)
+def _weigh(number, size, groups, equal_shares, cap, n_quantiles):  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0917 (one pass a session; Numba has no keyword-only arguments)
     """Weigh each cell (group x quantile), then give each cell the share of its group."""
     n_dates, n_tickers = number.shape
     weight = np.zeros((n_dates, n_tickers))
     quantile_share = np.full((n_dates, n_quantiles), np.nan)
     n_names = np.zeros((n_dates, n_quantiles), np.int64)
+    by_group = len(groups) > 0
     n_groups = 1
-    for t in range(n_dates):
+    for t in range(len(groups)):
         for j in range(n_tickers):
             n_groups = max(n_groups, groups[t, j] + 1)
     cell = np.empty(n_tickers, np.int64)
@@ -189,8 +217,9 @@ def _weigh(number, size, groups, by_group, equal_shares, cap, n_quantiles):  # t
         n[:] = 0
         for j in range(n_tickers):
             cell[j] = -1
-            if number[t, j] > 0 and groups[t, j] >= 0 and size[t, j] > 0.0:
-                cell[j] = groups[t, j] * n_quantiles + number[t, j] - 1
+            g = groups[t, j] if by_group else 0
+            if number[t, j] > 0 and g >= 0 and size[t, j] > 0.0:
+                cell[j] = g * n_quantiles + number[t, j] - 1
                 total[cell[j]] += size[t, j]
                 n[cell[j]] += 1
         share[:] = 1.0

@@ -125,7 +125,7 @@ def assign_quantiles(
         raise EvaluationError(f"Unknown method {method!r} of a sort; {did_you_mean(method, get_args(Method))}")
     shape = ranking.values.shape
     if breakpoints_from is None:
-        breakpoints_from = np.broadcast_to(np.True_, shape)
+        breakpoints_from = np.ones((1, shape[1]), dtype=np.bool_)
     elif method == "position":
         raise EvaluationError("breakpoints_from wants the method 'breakpoint', got 'position', which has none.")
     elif breakpoints_from.shape != shape:
@@ -145,7 +145,7 @@ def assign_quantiles(
 
 
 def group_numbers(groups: Array | None, *, shape: tuple[int, ...]) -> Counts:
-    """Number the groups from 0 in the order of their codes; -1 where a name has none, and all 0 without groups.
+    """Number the groups from 0 in the order of their codes; -1 where a name has none.
 
     Parameters
     ----------
@@ -154,13 +154,17 @@ def group_numbers(groups: Array | None, *, shape: tuple[int, ...]) -> Counts:
     shape
         The shape that `groups` is to have.
 
+    Returns
+    -------
+    int64 of that shape; of shape (0, n_tickers) without groups.
+
     Raises
     ------
     MisalignedError
         If it has another.
     """
     if groups is None:
-        return np.zeros(shape, dtype=np.int64)
+        return np.empty((0, shape[1]), dtype=np.int64)
     if groups.shape != shape:
         raise MisalignedError(f"A sort wants groups of the ranking's shape {shape}, got {groups.shape}.")
     has_group = np.isfinite(groups)
@@ -197,15 +201,16 @@ def _breakpoints(values, names, allowed, n_quantiles, inside, breakpoints):  # t
     nogil=True,
     error_model="numpy",
 )
-def _assign(values, order, n_ranked, groups, allowed, by_breakpoint, n_quantiles):  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0917 (one pass a session; Numba has no keyword-only arguments)
+def _assign(values, order, n_ranked, groups, allowed, by_breakpoint, n_quantiles):  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912, PLR0915, PLR0917 (one pass a session; Numba has no keyword-only arguments)
     """Gather the sorted names of each group, then divide each group."""
     n_dates, n_tickers = values.shape
     number = np.zeros((n_dates, n_tickers), np.int16)
     n_names = np.zeros((n_dates, n_quantiles), np.int64)
     n_left_out = np.zeros(n_dates, np.int64)
     reason = np.zeros(n_dates, np.int8)
+    is_one_group = len(groups) == 0
     n_groups = 1
-    for t in range(n_dates):
+    for t in range(len(groups)):
         for j in range(n_tickers):
             n_groups = max(n_groups, groups[t, j] + 1)
     first = np.empty(n_groups + 1, np.int64)
@@ -214,19 +219,24 @@ def _assign(values, order, n_ranked, groups, allowed, by_breakpoint, n_quantiles
     breakpoints = np.empty(n_quantiles - 1)
     for t in range(n_dates):
         first[:] = 0
-        n_grouped = 0
-        for i in range(n_ranked[t]):
-            g = groups[t, order[t, i]]
-            if g >= 0:
-                first[g + 1] += 1
-                n_grouped += 1
-        for g in range(n_groups):
-            first[g + 1] += first[g]
-        for i in range(n_ranked[t]):
-            g = groups[t, order[t, i]]
-            if g >= 0:
-                names[first[g]] = order[t, i]
-                first[g] += 1  # ends at the next group's start
+        n_grouped = n_ranked[t]
+        if is_one_group:
+            names[:n_grouped] = order[t, :n_grouped]
+            first[0] = n_grouped
+        else:
+            n_grouped = 0
+            for i in range(n_ranked[t]):
+                g = groups[t, order[t, i]]
+                if g >= 0:
+                    first[g + 1] += 1
+                    n_grouped += 1
+            for g in range(n_groups):
+                first[g + 1] += first[g]
+            for i in range(n_ranked[t]):
+                g = groups[t, order[t, i]]
+                if g >= 0:
+                    names[first[g]] = order[t, i]
+                    first[g] += 1  # ends at the next group's start
         why = NO_VALUES if n_ranked[t] == 0 else (NO_GROUP if n_grouped == 0 else TOO_FEW)
         n_assigned = 0
         start = 0
@@ -244,7 +254,7 @@ def _assign(values, order, n_ranked, groups, allowed, by_breakpoint, n_quantiles
                     for i in range(-(-q * m // n_quantiles), -(-(q + 1) * m // n_quantiles)):
                         number[t, group[i]] = q + 1
                         n_names[t, q] += 1
-            elif _breakpoints(values[t], group, allowed[t], n_quantiles, inside, breakpoints):
+            elif _breakpoints(values[t], group, allowed[t % len(allowed)], n_quantiles, inside, breakpoints):
                 q = 0
                 for i in range(m):
                     while q < n_quantiles - 1 and values[t, group[i]] > breakpoints[q]:

@@ -15,16 +15,15 @@ import pyarrow as pa
 
 from factor_assets.columns import table
 from factor_assets.errors import MisalignedError
-from factor_assets.evaluation.newey_west import Estimate, Lags, infer, lags_by_code, long_run_sums, rule_code
+from factor_assets.evaluation.newey_west import Estimate, Lags, infer, regression_sums, rule_code
 from factor_assets.evaluation.ranking import Counts
 from factor_assets.evaluation.timeseries import rows_by_factor
 from factor_assets.panel.panel import Array, Panel
 from factor_assets.settings import EvaluationSettings
 
 _READ = nb.types.Array(nb.float64, 2, "C", readonly=True)
-_FIT, _COUNTS = nb.float64[:, :, ::1], nb.int64[:, ::1]
 
-_GROUP, _COLUMNS = 64, 16  # tickers that go by together, and whose columns are copied next to each other
+_GROUP = 64  # tickers that go by together: their sums stay in cache
 _ROUNDING = 8.0 * np.finfo(np.float64).eps
 
 
@@ -154,7 +153,7 @@ def regress_newey_west(
     """
     rule = rule_code(lags)
     fit, n = _fit(returns, factor_returns, min_observations=min_observations)
-    sums, used = _long_run_sums(
+    sums, used = regression_sums(
         np.ascontiguousarray(returns, np.float64), np.ascontiguousarray(factor_returns, np.float64), fit, n, rule
     )
     alpha, beta, sxx, syy, ssr, x_mean, y_mean = np.moveaxis(fit, 2, 0)
@@ -162,14 +161,14 @@ def regress_newey_west(
     ssr = np.where(perfect, 0.0, ssr)
     # coefficients of the constant and of the centred factor; alpha = the first - x_mean * the second
     s11, s12, s22 = np.moveaxis(np.where(perfect[:, :, None], 0.0, sums), 2, 0)
-    freedom = np.maximum(n - 2, 1).astype(np.float64)
-    factor = n / freedom
+    freedom, n_fitted = np.maximum(n - 2, 1).astype(np.float64), np.maximum(n, 1).astype(np.float64)
+    factor = n_fitted / freedom
     beta_variance = factor * s22 / sxx**2
-    alpha_variance = factor * (s11 / n**2 - 2.0 * x_mean * s12 / (n * sxx) + x_mean**2 * s22 / sxx**2)
+    alpha_variance = factor * (s11 / n_fitted**2 - 2 * x_mean * s12 / (n_fitted * sxx) + x_mean**2 * s22 / sxx**2)
     return NeweyWestRegressions(
         alpha=infer(alpha, np.sqrt(np.maximum(alpha_variance, 0.0)), freedom=freedom),
         beta=infer(beta, np.sqrt(beta_variance), freedom=freedom),
-        alpha_ols=infer(alpha, np.sqrt(ssr / freedom * (1.0 / n + x_mean**2 / sxx)), freedom=freedom),
+        alpha_ols=infer(alpha, np.sqrt(ssr / freedom * (1.0 / n_fitted + x_mean**2 / sxx)), freedom=freedom),
         beta_ols=infer(beta, np.sqrt(ssr / freedom / sxx), freedom=freedom),
         rsquared=1.0 - ssr / syy,
         n_observations=n,
@@ -272,97 +271,68 @@ def _fit(returns: Array, factor_returns: Array, *, min_observations: int) -> tup
 def _least_squares(returns, factor_returns, min_observations):  # type: ignore[no-untyped-def]  # noqa: C901, PLR0912 (three passes over a group of tickers in cache)
     """Fit each pair. Last axis of the result: alpha, beta, Sxx, Syy, SSR, mean of x, mean of y.
 
-    The inner loops go over neighbouring tickers without a branch, so that they are vectorised; a ticker's own sums
-    are in date order, and a missing session adds 0.
+    The inner loops go over a fixed number of tickers without a branch, so that they are vectorised. A ticker's own
+    sums are in date order, and a missing session adds 0: no other ticker changes a bit of them.
     """
     n_dates, n_tickers = returns.shape
     n_factors = len(factor_returns)
     fit = np.full((n_factors, n_tickers, 7), np.nan)
     counts = np.zeros((n_factors, n_tickers), np.int64)
-    sums = np.empty((7, _GROUP))
-    for f in range(n_factors):
-        for left in range(0, n_tickers, _GROUP):
-            w = min(_GROUP, n_tickers - left)
-            sums[:] = 0.0
-            count, x_mean, y_mean, x_first, y_first, x_differs, y_differs = sums
-            for t in range(n_dates):
-                x, row = factor_returns[f, t], returns[t, left : left + w]
-                if np.isfinite(x):
-                    for j in range(w):
-                        y = row[j]
-                        here = abs(y) < np.inf
-                        fresh = here and count[j] == 0.0
-                        x_first[j] = x if fresh else x_first[j]
-                        y_first[j] = y if fresh else y_first[j]
-                        x_differs[j] += 1.0 if here and x != x_first[j] else 0.0
-                        y_differs[j] += 1.0 if here and y != y_first[j] else 0.0
-                        x_mean[j] += x if here else 0.0
-                        y_mean[j] += y if here else 0.0
-                        count[j] += 1.0 if here else 0.0
-            for j in range(w):
-                counts[f, left + j] = int(count[j])
-                if count[j] < min_observations or x_differs[j] == 0.0 or y_differs[j] == 0.0:
-                    count[j] = np.nan
-                x_mean[j] /= count[j]
-                y_mean[j] /= count[j]
-            sxx, sxy, syy, beta, ssr = sums[3], sums[4], sums[5], sums[6], sums[0]
-            sums[3:] = 0.0
-            for t in range(n_dates):
-                x, row = factor_returns[f, t], returns[t, left : left + w]
-                if np.isfinite(x):
-                    for j in range(w):
-                        y = row[j]
-                        here = abs(y) < np.inf
-                        dx, dy = x - x_mean[j] if here else 0.0, y - y_mean[j] if here else 0.0
-                        sxx[j] += dx * dx
-                        sxy[j] += dx * dy
-                        syy[j] += dy * dy
-            for j in range(w):
-                beta[j] = sxy[j] / sxx[j]
-            ssr[:] = 0.0
-            for t in range(n_dates):
-                x, row = factor_returns[f, t], returns[t, left : left + w]
-                if np.isfinite(x):
-                    for j in range(w):
-                        y = row[j]
-                        residual = (y - y_mean[j]) - beta[j] * (x - x_mean[j])
-                        ssr[j] += residual * residual if abs(y) < np.inf else 0.0
-            for j in range(w):
-                if not np.isnan(x_mean[j]):
-                    alpha = y_mean[j] - beta[j] * x_mean[j]
-                    fit[f, left + j] = (alpha, beta[j], sxx[j], syy[j], ssr[j], x_mean[j], y_mean[j])
-    return fit, counts
-
-
-@nb.njit((_READ, _READ, _FIT, _COUNTS, nb.int64), cache=True, nogil=True, error_model="numpy")
-def _long_run_sums(returns, factor_returns, fit, counts, rule):  # type: ignore[no-untyped-def]
-    """Elements 11, 12 and 22 of n S of the scores (e, e (x - mean of x)) on the last axis; and the lags used."""
-    n_dates, n_tickers = returns.shape
-    n_factors = len(factor_returns)
-    sums = np.full((n_factors, n_tickers, 3), np.nan)
-    used = np.full((n_factors, n_tickers), -1, np.int64)
-    columns = np.empty((_COLUMNS, n_dates))
-    a, b, chosen = np.empty(n_dates), np.empty(n_dates), np.empty(n_dates)
-    for left in range(0, n_tickers, _COLUMNS):
-        w = min(_COLUMNS, n_tickers - left)
+    block = np.full((n_dates, _GROUP), np.nan)
+    # n, mean of x, mean of y; then the first x and y and how many differ from them; then Sxx, Sxy, Syy, beta
+    s = np.empty((7, _GROUP))
+    for left in range(0, n_tickers, _GROUP):
+        w = min(_GROUP, n_tickers - left)
         for t in range(n_dates):
             for j in range(w):
-                columns[j, t] = returns[t, left + j]
+                block[t, j] = returns[t, left + j]
         for f in range(n_factors):
+            s[:] = 0.0
+            for t in range(n_dates):
+                x = factor_returns[f, t]
+                if np.isfinite(x):
+                    for j in range(_GROUP):
+                        y = block[t, j]
+                        here = abs(y) < np.inf
+                        fresh = here and s[0, j] == 0.0
+                        x_first, y_first = x if fresh else s[3, j], y if fresh else s[4, j]
+                        s[3, j], s[4, j] = x_first, y_first
+                        s[5, j] += 1.0 if here and x != x_first else 0.0
+                        s[6, j] += 1.0 if here and y != y_first else 0.0
+                        s[1, j] += x if here else 0.0
+                        s[2, j] += y if here else 0.0
+                        s[0, j] += 1.0 if here else 0.0
+            for j in range(_GROUP):
+                n = s[0, j]
+                if j < w:
+                    counts[f, left + j] = int(n)
+                if n < min_observations or s[5, j] == 0.0 or s[6, j] == 0.0:
+                    n = np.nan
+                s[1, j] /= n
+                s[2, j] /= n
+            s[3:] = 0.0
+            for t in range(n_dates):
+                x = factor_returns[f, t]
+                if np.isfinite(x):
+                    for j in range(_GROUP):
+                        y = block[t, j]
+                        here = abs(y) < np.inf
+                        dx, dy = x - s[1, j] if here else 0.0, y - s[2, j] if here else 0.0
+                        s[3, j] += dx * dx
+                        s[4, j] += dx * dy
+                        s[5, j] += dy * dy
+            for j in range(_GROUP):
+                s[6, j] = s[4, j] / s[3, j]
+                s[0, j] = 0.0  # from here on SSR
+            for t in range(n_dates):
+                x = factor_returns[f, t]
+                if np.isfinite(x):
+                    for j in range(_GROUP):
+                        y = block[t, j]
+                        residual = (y - s[2, j]) - s[6, j] * (x - s[1, j])
+                        s[0, j] += residual * residual if abs(y) < np.inf else 0.0
             for j in range(w):
-                beta, x_mean, y_mean = fit[f, left + j, 1], fit[f, left + j, 5], fit[f, left + j, 6]
-                n = counts[f, left + j]
-                if np.isnan(beta):
-                    continue
-                i = 0
-                for t in range(n_dates):
-                    x, y = factor_returns[f, t], columns[j, t]
-                    if np.isfinite(x) and np.isfinite(y):
-                        dx = x - x_mean
-                        residual = (y - y_mean) - beta * dx
-                        a[i], b[i], chosen[i] = residual, residual * dx, residual * x
-                        i += 1
-                lags = lags_by_code(rule, chosen[:n])
-                used[f, left + j] = lags
-                sums[f, left + j] = long_run_sums(a[:n], b[:n], lags)
-    return sums, used
+                if not np.isnan(s[1, j]):
+                    alpha = s[2, j] - s[6, j] * s[1, j]
+                    fit[f, left + j] = (alpha, s[6, j], s[3, j], s[5, j], s[0, j], s[1, j], s[2, j])
+    return fit, counts

@@ -22,7 +22,7 @@ from factor_assets.evaluation.newey_west import Estimate, Lags, coefficient_cova
 from factor_assets.evaluation.ranking import Counts
 from factor_assets.panel.panel import Array
 
-_OWN_VARIANCE = 1e-10  # a factor with a smaller share of variance of its own is collinear with the others
+OWN_VARIANCE = 1e-10  # a factor with a smaller share of variance of its own is collinear with the others
 _ROUNDING = 1e-20  # residuals with a smaller share of the sum of squares are rounding
 
 
@@ -205,13 +205,13 @@ def grs_test(returns: Mapping[str, Array], factor_returns: Mapping[str, Array]) 
             f"The GRS test of {n_assets} assets on {n_factors} factors wants at least {n_assets + n_factors + 1} dates"
             f" on which all are present, got {n_dates}. Give fewer assets or more dates."
         )
-    if _is_collinear(x):
+    if is_collinear(x):
         raise EvaluationError(
             f"The GRS test wants factors that are neither constant nor collinear, got {sorted(factor_returns)}."
         )
     coefficients, residuals = _least_squares(np.column_stack([np.ones(n_dates), x]), y)
     alpha = coefficients[0]
-    if (_squares(residuals) <= _ROUNDING * _squares(y)).any() or _is_collinear(residuals):
+    if (_squares(residuals) <= _ROUNDING * _squares(y)).any() or is_collinear(residuals):
         raise EvaluationError(
             "The GRS test wants assets that are neither a mix of the factors nor of each other; the residual covariance"
             f" of {sorted(returns)} on {sorted(factor_returns)} is singular."
@@ -231,6 +231,21 @@ def grs_test(returns: Mapping[str, Array], factor_returns: Mapping[str, Array]) 
         n_assets=n_assets,
         n_factors=n_factors,
     )
+
+
+def is_collinear(x: Array) -> bool:
+    """Whether a column has (nearly) no variance that the constant and the others do not explain.
+
+    Parameters
+    ----------
+    x
+        float64 of shape (n_dates, n_columns), without NaN; more rows than columns + 1.
+    """
+    if (x.min(axis=0, initial=np.inf) == x.max(axis=0, initial=-np.inf)).any():
+        return True
+    centred = x - x.mean(axis=0)
+    own = np.diag(np.linalg.qr(centred / np.sqrt(_squares(centred)), mode="r")) ** 2
+    return bool((own < OWN_VARIANCE).any())
 
 
 def _stacked(returns: Mapping[str, Array], factor_returns: Mapping[str, Array]) -> tuple[Array, Array]:
@@ -256,16 +271,7 @@ def _why_not(one: Array, factors: Array, wanted: int) -> str:
         return f"{len(one)} observations of at least {wanted}"
     if one.min() == one.max():
         return "constant"
-    return "collinear factors" if _is_collinear(factors) else ""
-
-
-def _is_collinear(x: Array) -> bool:
-    """Whether a column, beside a constant, has (nearly) no variance of its own; more rows than columns + 1."""
-    if (x.min(axis=0, initial=np.inf) == x.max(axis=0, initial=-np.inf)).any():
-        return True
-    centred = x - x.mean(axis=0)
-    own = np.diag(np.linalg.qr(centred / np.sqrt(_squares(centred)), mode="r")) ** 2
-    return bool((own < _OWN_VARIANCE).any())
+    return "collinear factors" if is_collinear(factors) else ""
 
 
 def _least_squares(regressors: Array, y: Array) -> tuple[Array, Array]:

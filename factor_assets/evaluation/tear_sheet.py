@@ -161,7 +161,7 @@ def tear_sheet(
         "facts": _facts(context, data=data, details=details),
         "summary_table": _summary_table(rows),
         "dashes": _dashes(rows, reasons),
-        "notes": _notes(context, unknown=data.pop("unknown")),
+        "notes": _notes(context, unknown=data.pop("unknown"), every=data.pop("every")),
         "css": _page("tear_sheet.css"),
         "js": _page("tear_sheet.js"),
         "plotly": _packed_plotly(),
@@ -310,8 +310,10 @@ def _dashes(rows: Sequence[Mapping[str, Any]], reasons: Sequence[Sequence[tuple[
     return f'<ul class="reading dashes">{"".join(lines)}</ul>' if lines else ""
 
 
-def _notes(context: TearSheetContext, *, unknown: Sequence[str]) -> str:
+def _notes(context: TearSheetContext, *, unknown: Sequence[str], every: int) -> str:
     dropped = list(context.notes)
+    if every > 1:
+        dropped.append(f"The curves show one session of {every}; the numbers are of all.")
     if unknown:
         dropped.append(f"Not shown, because factor_summary has no row for them: {', '.join(unknown)}.")
     terms = "".join(

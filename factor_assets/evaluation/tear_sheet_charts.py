@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
+_MAX_POINTS = 50_000  # of one series over all factors: a page of 3 MB
 STOCK_NUMBERS = ("alpha", "beta", "tstat", "pvalue", "rsquared", "conf_int_lower", "conf_int_upper")
 
 
@@ -33,10 +34,11 @@ def chart_data(*, summary: pa.Table, timeseries: pa.Table, quantiles: pa.Table, 
 
     Returns
     -------
-    Strings, lists and numbers, ready for JSON: `dates` of length n_dates and `months`; `types`; `factors`, one entry a
-    row of the summary, whose series have length n_dates. Numbers carry 6 significant digits; a missing or infinite
-    number is None, and a session without a return leaves a gap in the running product, which goes on from its last
-    level.
+    Strings, lists and numbers, ready for JSON: `dates`, which are the sessions drawn: `every` k-th, the last among
+    them, so that a page of many factors stays small; `months`; `types`; `factors`, one entry a row of the summary,
+    whose series have a value for each of the dates, made of all sessions. Numbers carry 6 significant digits; a
+    missing or infinite number is None, and a session without a return leaves a gap in the running product, which goes
+    on from its last level.
     """
     keys = list(zip(summary["factor_type"].to_pylist(), summary["factor_name"].to_pylist(), strict=True))
     series, unknown_series = _rows_by_factor(timeseries, keys)
@@ -44,6 +46,8 @@ def chart_data(*, summary: pa.Table, timeseries: pa.Table, quantiles: pa.Table, 
     stock_rows, unknown_stocks = _rows_by_factor(details, keys)
     days, months = _axes(timeseries)
     month_of_day = np.searchsorted(months, days.astype("datetime64[M]"))
+    every = max(1, -(-len(days) * len(keys) // _MAX_POINTS))
+    drawn = np.arange(len(days) - 1, -1, -every)[::-1]
     factors = []
     for i, (family, name) in enumerate(keys):
         rows = timeseries.take(series[i])
@@ -53,14 +57,15 @@ def chart_data(*, summary: pa.Table, timeseries: pa.Table, quantiles: pa.Table, 
                 "type": family,
                 "description": summary["description"][i].as_py(),
                 **{column: _rounded(_numbers(summary, column)[i : i + 1])[0] for column in _BUBBLE},
-                **_series(rows, days=days, month_of_day=month_of_day, n_months=len(months)),
+                **_series(rows, days=days, month_of_day=month_of_day, n_months=len(months), drawn=drawn),
                 "quantiles": _quantile_means(quantiles.take(quantile_rows[i])),
                 "stocks": _stocks(details.take(stock_rows[i])),
                 "remarks": _remarks(rows),
             }
         )
     return {
-        "dates": days.astype(str).tolist(),
+        "dates": days[drawn].astype(str).tolist(),
+        "every": every,
         "months": months.astype(str).tolist(),
         "types": sorted({family for family, _ in keys}),
         "factors": factors,
@@ -118,7 +123,12 @@ def _running_sum(values: Floats) -> Floats:
 
 
 def _series(
-    rows: pa.Table, *, days: npt.NDArray[np.datetime64], month_of_day: npt.NDArray[np.intp], n_months: int
+    rows: pa.Table,
+    *,
+    days: npt.NDArray[np.datetime64],
+    month_of_day: npt.NDArray[np.intp],
+    n_months: int,
+    drawn: Integers,
 ) -> dict[str, list[float | None]]:
     place = np.searchsorted(days, _dates(rows))
 
@@ -133,10 +143,10 @@ def _series(
     total = np.bincount(month_of_day[known], weights=rank_ic[known], minlength=n_months)
     monthly = np.divide(total, in_month, out=np.full(n_months, np.nan), where=in_month > 0)
     return {
-        "high": _rounded(_running_product(aligned("high_portfolio_return"))),
-        "low": _rounded(_running_product(aligned("low_portfolio_return"))),
-        "spread": _rounded(_running_product(aligned("factor_value"))),
-        "ic_sum": _rounded(_running_sum(rank_ic)),
+        "high": _rounded(_running_product(aligned("high_portfolio_return"))[drawn]),
+        "low": _rounded(_running_product(aligned("low_portfolio_return"))[drawn]),
+        "spread": _rounded(_running_product(aligned("factor_value"))[drawn]),
+        "ic_sum": _rounded(_running_sum(rank_ic)[drawn]),
         "ic_month": _rounded(monthly),
     }
 

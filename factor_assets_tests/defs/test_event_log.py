@@ -98,7 +98,10 @@ class TestAgainstDagster:
             materialize(plain, run_id)
         ours, theirs = rows(tmp_path / "dagster", run_id), rows(tmp_path / "plain", run_id)
         assert len(theirs["index"]) >= 40
-        assert ours == theirs
+        # Dagster also plans the check for each partition of the run, and never ends those
+        planned = [row for row in theirs["checks"] if row[2] == "PLANNED"]
+        assert len(planned) >= 10
+        assert ours == {**theirs, "checks": [row for row in theirs["checks"] if row not in planned]}
 
     def test_partitions_and_latest_events_are_the_same(self, instance: dg.DagsterInstance, tmp_path: Path) -> None:
         with plain_instance(tmp_path / "plain") as plain:

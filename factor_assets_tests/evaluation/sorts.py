@@ -19,7 +19,7 @@ ALPHALENS = pytest.mark.filterwarnings("ignore:The inplace keyword")
 class Market(NamedTuple):
     """Arrays of shape (n_dates, n_tickers)."""
 
-    values: Array
+    factor: Array
     close: Array
     returns: Array
     market_cap: Array
@@ -40,7 +40,7 @@ def random_market(seed: int, *, n_dates: int = 40, n_tickers: int = 37, dirt: fl
     returns = np.full(shape, np.nan)
     returns[1:] = close[1:] / close[:-1] - 1.0
     return Market(
-        values=missing(np.round(random.normal(size=shape), 1 if seed % 2 else 6), marks=(np.nan, np.inf, -np.inf)),
+        factor=missing(np.round(random.normal(size=shape), 1 if seed % 2 else 6), marks=(np.nan, np.inf, -np.inf)),
         close=close,
         returns=returns,
         market_cap=missing(np.exp(random.normal(20.0, 1.5, shape)), marks=(np.nan, 0.0, -1.0, np.inf)),

@@ -22,10 +22,10 @@ class TestAgainstLoops:
     @pytest.mark.parametrize("demean", [True, False])
     def test_equals_loops(self, demean: bool) -> None:
         market = random_market(0)
-        numbers = assign_quantiles(rank(market.values), n_quantiles=3).number
-        got = study(market.values, market.close, k=4, demean=demean)
+        numbers = assign_quantiles(rank(market.factor), n_quantiles=3).number
+        got = study(market.factor, market.close, k=4, demean=demean)
         assert got.offsets.tolist() == list(range(-4, 5))
-        for d in range(len(market.values)):
+        for d in range(len(market.factor)):
             s = d - 4
             for i, o in enumerate(range(-4, 5)):
                 if s + o < 0 or s < 0:
@@ -59,15 +59,16 @@ class TestProperties:
 
     def test_demeaned_curves_of_all_names_cancel(self) -> None:
         market = random_market(0, dirt=0.0, n_tickers=36)
-        got = event_study(assign_quantiles(rank(market.values), n_quantiles=2), market.close, k=3)
+        got = event_study(assign_quantiles(rank(market.factor), n_quantiles=2), market.close, k=3)
         np.testing.assert_allclose(got.top + got.bottom, 0.0 * got.top, atol=1e-13)
 
     def test_a_missing_close_changes_one_offset(self) -> None:
         market = random_market(0, dirt=0.0)
         broken = market.close.copy()
         broken[12, 3] = np.inf
-        before, after = study(market.values, market.close, k=5), study(market.values, broken, k=5)
+        before, after = study(market.factor, market.close, k=5), study(market.factor, broken, k=5)
         changed = (before.n_top + before.n_bottom != after.n_top + after.n_bottom) | (before.top != after.top)
+        assert changed[10:].any()
         s, i = np.nonzero(changed[10:])  # sorts from session 5 on, so that no offset is before the data
         assert {(a + 5) + (b - 5) for a, b in zip(s.tolist(), i.tolist(), strict=True) if a + 5 != 12} <= {12}
 
@@ -82,8 +83,8 @@ class TestProperties:
     @given(seed=st.integers(0, 10_000), stop=st.integers(1, 40))
     def test_later_dates_change_nothing(self, seed: int, stop: int) -> None:
         market = random_market(seed)
-        whole = study(market.values, market.close, k=3)
-        cut = study(market.values[:stop], market.close[:stop], k=3)
+        whole = study(market.factor, market.close, k=3)
+        cut = study(market.factor[:stop], market.close[:stop], k=3)
         np.testing.assert_array_equal(cut.top, whole.top[:stop])
         np.testing.assert_array_equal(cut.n_bottom, whole.n_bottom[:stop])
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 
 from factor_assets.errors import EvaluationError, MisalignedError
 from factor_assets.evaluation.hit_rate import binomial_interval, hit_rate, name_hits
@@ -31,9 +31,9 @@ class TestAgainstScipyAndLoops:
     @pytest.mark.parametrize("seed", [0, 1])
     def test_names_equal_loops(self, seed: int) -> None:
         market = random_market(seed)
-        n_right, n = name_hits(rank(market.values), rank(market.returns), delay=2)
+        n_right, n = name_hits(rank(market.factor), rank(market.returns), delay=2)
         for d in range(2, len(n)):
-            x, y = market.values[d - 2], market.returns[d]
+            x, y = market.factor[d - 2], market.returns[d]
             both = np.isfinite(x) & np.isfinite(y)
             if not both.any():
                 assert n[d] == 0
@@ -63,15 +63,14 @@ class TestProperties:
         assert got.n == 0
 
     def test_interval_covers_at_the_nominal_rate(self) -> None:
-        n_right = np.random.default_rng(0).binomial(100, 0.53, 2000)
-        cover = {
-            name: np.mean(
-                [low <= 0.53 <= high for low, high in (binomial_interval(int(x), 100, interval=name) for x in n_right)]
-            )
-            for name in ("wilson", "clopper_pearson")
-        }
-        assert 0.935 < cover["wilson"] < 0.965
-        assert cover["clopper_pearson"] >= 0.945
+        rates = np.linspace(0.3, 0.7, 41)
+        cover = {}
+        for name in ("wilson", "clopper_pearson"):
+            ends = np.array([binomial_interval(k, 100, interval=name) for k in range(101)])
+            inside = (ends[:, :1] <= rates) & (rates <= ends[:, 1:])
+            cover[name] = (binom.pmf(np.arange(101)[:, None], 100, rates) * inside).sum(axis=0)
+        assert cover["wilson"].mean() == pytest.approx(0.95, abs=0.005)
+        assert (cover["clopper_pearson"] >= 0.95).all()
 
     def test_names_of_a_perfect_factor_and_of_a_constant_one(self) -> None:
         x = np.tile(np.arange(12.0), (2, 1))
@@ -85,13 +84,13 @@ class TestProperties:
     @given(seed=st.integers(0, 10_000), stop=st.integers(1, 30))
     def test_later_dates_order_and_increasing_functions_change_nothing(self, seed: int, stop: int) -> None:
         market = random_market(seed, n_dates=30, n_tickers=21)  # the median of an odd number is a name's value
-        market = market._replace(values=np.where(np.isfinite(market.values), market.values, 0.0))
-        returns = np.random.default_rng(seed).normal(size=market.values.shape)
-        whole = np.array(name_hits(rank(market.values), rank(returns), delay=1))
-        cut = np.array(name_hits(rank(market.values[:stop]), rank(returns[:stop]), delay=1))
+        market = market._replace(factor=np.where(np.isfinite(market.factor), market.factor, 0.0))
+        returns = np.random.default_rng(seed).normal(size=market.factor.shape)
+        whole = np.array(name_hits(rank(market.factor), rank(returns), delay=1))
+        cut = np.array(name_hits(rank(market.factor[:stop]), rank(returns[:stop]), delay=1))
         np.testing.assert_array_equal(cut, whole[:, :stop])
         order = np.random.default_rng(seed).permutation(21)
-        moved = np.array(name_hits(rank(np.exp(market.values[:, order])), rank(returns[:, order] ** 3), delay=1))
+        moved = np.array(name_hits(rank(np.exp(market.factor[:, order])), rank(returns[:, order] ** 3), delay=1))
         np.testing.assert_array_equal(moved, whole)
 
 

@@ -15,7 +15,7 @@ from factor_assets_tests.evaluation.sorts import Market, random_market
 
 
 def decay(market: Market, *, horizons: tuple[int, ...] = (1, 5), **choice: object) -> IcDecay:
-    return ic_decay(rank(market.values), forward_rankings(market.close, horizons=horizons), **choice)
+    return ic_decay(rank(market.factor), forward_rankings(market.close, horizons=horizons), **choice)
 
 
 class TestAgainstStatsmodels:
@@ -45,7 +45,7 @@ class TestAgainstStatsmodels:
         correlate = rank_ic if kind == "rank" else ic
         for i, h in enumerate(got.horizons):
             forward = rank(completed_return(market.close, horizon=h))
-            expected = correlate(rank(market.values), forward, delay=lag + h, min_tickers=25)
+            expected = correlate(rank(market.factor), forward, delay=lag + h, min_tickers=25)
             np.testing.assert_array_equal(got.ic[:, i], expected)
 
 
@@ -66,7 +66,7 @@ class TestProperties:
         market = random_market(0, dirt=0.0)
         seen = np.full_like(market.close, np.nan)
         seen[:-3] = market.close[3:] / market.close[1:-2] - 1  # horizon 2 after a lag of 1
-        got = decay(market._replace(values=seen), horizons=(1, 2, 4))
+        got = decay(market._replace(factor=seen), horizons=(1, 2, 4))
         np.testing.assert_allclose(got.mean[1], 1.0)
         assert got.std[1] == 0.0
         assert np.isnan(got.icir[1])
@@ -89,7 +89,7 @@ class TestProperties:
         whole = decay(market)
         cut = decay(Market(*(a[:stop] for a in market)))
         np.testing.assert_array_equal(cut.ic, whole.ic[:stop])
-        np.testing.assert_array_equal(decay(market._replace(values=np.exp(market.values))).ic, whole.ic)
+        np.testing.assert_array_equal(decay(market._replace(factor=market.factor**3)).ic, whole.ic)
 
 
 class TestErrors:
@@ -97,7 +97,7 @@ class TestErrors:
         ranking = rank(np.ones((3, 4)))
         with pytest.raises(EvaluationError, match="at least one horizon, got none"):
             ic_decay(ranking, {})
-        with pytest.raises(EvaluationError, match="Unknown kind 'spearman' of IC; choose one of 'pearson', 'rank'"):
+        with pytest.raises(EvaluationError, match="Unknown kind 'spearman' of IC; did you mean 'pearson' or 'rank'"):
             ic_decay(ranking, {1: ranking}, kind="spearman")  # type: ignore[arg-type]
         with pytest.raises(EvaluationError, match="at least 0 sessions, got -1"):
             ic_decay(ranking, {1: ranking}, execution_lag=-1)

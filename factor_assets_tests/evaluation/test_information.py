@@ -17,10 +17,10 @@ class TestAgainstNumpyAndAlphalens:
     @pytest.mark.parametrize("delay", [1, 4])
     def test_equals_numpy(self, delay: int) -> None:
         market = random_market(0)
-        got = ic(rank(market.values), rank(market.returns), delay=delay)
+        got = ic(rank(market.factor), rank(market.returns), delay=delay)
         assert np.isnan(got[:delay]).all()
         for d in range(delay, len(got)):
-            x, y = market.values[d - delay], market.returns[d]
+            x, y = market.factor[d - delay], market.returns[d]
             both = np.isfinite(x) & np.isfinite(y)
             expected = np.corrcoef(x[both], y[both])[0, 1] if both.sum() >= 10 else np.nan
             np.testing.assert_allclose(got[d], expected, atol=1e-12)
@@ -30,7 +30,7 @@ class TestAgainstNumpyAndAlphalens:
     def test_rank_ic_equals_alphalens(self, seed: int) -> None:
         from alphalens.performance import factor_information_coefficient
 
-        values, close = random_market(seed).values, random_market(0, dirt=0.0).close
+        values, close = random_market(seed).factor, random_market(0, dirt=0.0).close
         theirs = factor_information_coefficient(alphalens_data(values, close, n_quantiles=2, horizons=(1, 5)))
         for column, horizon in (("1D", 1), ("5D", 5)):
             got = rank_ic(rank(values), rank(completed_return(close, horizon=horizon)), delay=horizon)
@@ -45,18 +45,18 @@ class TestProperties:
         from scipy.stats import rankdata
 
         market = random_market(1, dirt=0.0)
-        ranks, forward = rankdata(market.values, axis=1), rankdata(market.returns, axis=1)
+        ranks, forward = rankdata(market.factor, axis=1), rankdata(market.returns, axis=1)
         np.testing.assert_allclose(
             ic(rank(ranks), rank(forward), delay=2)[3:],
-            rank_ic(rank(market.values), rank(market.returns), delay=2)[3:],
+            rank_ic(rank(market.factor), rank(market.returns), delay=2)[3:],
             atol=1e-13,
         )
 
     @pytest.mark.parametrize("scale", [1e-300, 1.0, 1e300])
     def test_scale_and_shift_do_not_matter(self, scale: float) -> None:
         market = random_market(0, dirt=0.0)
-        expected = ic(rank(market.values), rank(market.returns), delay=1)
-        got = ic(rank(scale * (market.values + 2.0)), rank(-market.returns), delay=1)
+        expected = ic(rank(market.factor), rank(market.returns), delay=1)
+        got = ic(rank(scale * (market.factor + 2.0)), rank(-market.returns), delay=1)
         np.testing.assert_allclose(got, -expected, atol=1e-10)
 
     def test_constants_and_too_few_names(self) -> None:
@@ -73,11 +73,11 @@ class TestProperties:
     @given(seed=st.integers(0, 10_000), stop=st.integers(1, 30))
     def test_later_dates_and_the_order_of_tickers_change_nothing(self, seed: int, stop: int) -> None:
         market = random_market(seed, n_dates=30)
-        whole = ic(rank(market.values), rank(market.returns), delay=2)
-        cut = ic(rank(market.values[:stop]), rank(market.returns[:stop]), delay=2)
+        whole = ic(rank(market.factor), rank(market.returns), delay=2)
+        cut = ic(rank(market.factor[:stop]), rank(market.returns[:stop]), delay=2)
         np.testing.assert_array_equal(cut, whole[:stop])
-        order = np.random.default_rng(seed).permutation(market.values.shape[1])
-        moved = ic(rank(market.values[:, order]), rank(market.returns[:, order]), delay=2)
+        order = np.random.default_rng(seed).permutation(market.factor.shape[1])
+        moved = ic(rank(market.factor[:, order]), rank(market.returns[:, order]), delay=2)
         np.testing.assert_allclose(moved, whole, atol=1e-12)
 
 

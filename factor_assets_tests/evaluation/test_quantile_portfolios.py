@@ -26,7 +26,7 @@ from factor_assets_tests.evaluation.sorts import ALPHALENS, Market, alphalens_da
 
 
 def hold(market: Market, *, n: int = 3, delay: int = 1, scheme: str = "value", **choice: object) -> QuantilePortfolios:
-    quantiles = assign_quantiles(rank(market.values), n_quantiles=n)
+    quantiles = assign_quantiles(rank(market.factor), n_quantiles=n)
     weights = quantile_weights(quantiles, scheme=scheme, market_cap=market.market_cap)
     return quantile_portfolios(quantiles, weights, market.returns, delay=delay, **choice)
 
@@ -38,11 +38,11 @@ class TestAgainstLoopsAndAlphalens:
     @pytest.mark.parametrize("least", [None, 1])
     def test_equal_loops(self, seed: int, holding: int, delay: int, least: int | None) -> None:
         market = random_market(seed, n_tickers=12, dirt=0.4)
-        quantiles = assign_quantiles(rank(market.values), n_quantiles=3)
+        quantiles = assign_quantiles(rank(market.factor), n_quantiles=3)
         weights = quantile_weights(quantiles, scheme="value", market_cap=market.market_cap)
         got = quantile_portfolios(quantiles, weights, market.returns, delay=delay, holding=holding, min_cohorts=least)
         needed = least or holding
-        for d in range(len(market.values)):
+        for d in range(len(market.factor)):
             cohorts, n_names = [], np.zeros(3)
             everyone = []
             for s in range(d - delay, d - delay - holding, -1):
@@ -79,7 +79,7 @@ class TestAgainstLoopsAndAlphalens:
         from alphalens.performance import mean_return_by_quantile
 
         market = random_market(0, dirt=0.0)
-        values = random_market(2).values
+        values = random_market(2).factor
         theirs, _ = mean_return_by_quantile(
             alphalens_data(values, market.close, n_quantiles=5, horizons=(horizon,)), by_date=True, demeaned=False
         )
@@ -94,7 +94,7 @@ class TestAgainstLoopsAndAlphalens:
 
     def test_extremes_equal_the_portfolios_of_the_table(self) -> None:
         market = random_market(0, n_tickers=36, dirt=0.0)  # 3 x 12: the table's groups and quantiles are the same
-        theirs = sort_portfolios(rank(market.values), market.returns, weighting="cap", market_cap=market.market_cap)
+        theirs = sort_portfolios(rank(market.factor), market.returns, weighting="cap", market_cap=market.market_cap)
         got = hold(market)
         np.testing.assert_allclose(got.long, theirs.high, atol=1e-14)
         np.testing.assert_allclose(got.short, theirs.low, atol=1e-14)
@@ -114,7 +114,7 @@ class TestProperties:
 
     def test_legs_earn_the_returns_of_the_portfolios(self) -> None:
         market = random_market(0, dirt=0.0)
-        quantiles = assign_quantiles(rank(market.values), n_quantiles=3)
+        quantiles = assign_quantiles(rank(market.factor), n_quantiles=3)
         weights = quantile_weights(quantiles)
         portfolios = quantile_portfolios(quantiles, weights, market.returns, delay=1, holding=4)
         leg = leg_weights(quantiles, weights, quantile=3, holding=4)

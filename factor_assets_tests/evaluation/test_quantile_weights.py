@@ -21,8 +21,8 @@ class TestAgainstLoops:
     def test_equal_loops(self, seed: int, by_sector: bool, equal_shares: bool) -> None:
         market = random_market(seed, n_tickers=60)
         groups = market.sectors if by_sector else None
-        quantiles = assign_quantiles(rank(market.values), n_quantiles=3, groups=groups)
-        ones = np.ones_like(market.values)
+        quantiles = assign_quantiles(rank(market.factor), n_quantiles=3, groups=groups)
+        ones = np.ones_like(market.factor)
         for scheme, size, cap in (
             ("equal", ones, None),
             ("value", market.market_cap, None),
@@ -72,7 +72,7 @@ class TestAgainstLoops:
 class TestProperties:
     def test_neutral_to_sectors_and_size(self) -> None:
         market = random_market(2, n_tickers=200)
-        ranking = rank(market.values)
+        ranking = rank(market.factor)
         size_buckets = assign_quantiles(rank(market.market_cap), n_quantiles=2).number.astype(float)
         size_buckets[size_buckets == 0] = np.nan
         for groups, share in ((market.sectors, "proportional"), (size_buckets, "equal")):
@@ -109,7 +109,7 @@ class TestProperties:
     @given(seed=st.integers(0, 10_000), cap=st.floats(0.01, 1.0), stop=st.integers(1, 10))
     def test_weights_add_up_and_stay_below_the_cap(self, seed: int, cap: float, stop: int) -> None:
         market = random_market(seed, n_dates=10)
-        quantiles = assign_quantiles(rank(market.values), n_quantiles=3)
+        quantiles = assign_quantiles(rank(market.factor), n_quantiles=3)
         got = quantile_weights(quantiles, scheme="capped_value", market_cap=market.market_cap, max_weight=cap)
         for q in (1, 2, 3):
             inside = np.where(quantiles.number == q, got.weight, 0.0)
@@ -117,11 +117,11 @@ class TestProperties:
             np.testing.assert_allclose(inside.sum(axis=1)[n > 0], 1.0)
             assert (inside.max(axis=1)[n > 0] <= np.maximum(cap, 1.0 / n[n > 0]) * (1 + 1e-12)).all()
         assert (got.weight >= 0).all()
-        early = assign_quantiles(rank(market.values[:stop]), n_quantiles=3)
+        early = assign_quantiles(rank(market.factor[:stop]), n_quantiles=3)
         cut = quantile_weights(early, scheme="capped_value", market_cap=market.market_cap[:stop], max_weight=cap)
         np.testing.assert_array_equal(cut.weight, got.weight[:stop])
-        order = np.random.default_rng(seed).permutation(market.values.shape[1])
-        values = market.values + 1e-3 * np.arange(market.values.shape[1]) / 1e3  # no ties
+        order = np.random.default_rng(seed).permutation(market.factor.shape[1])
+        values = market.factor + 1e-3 * np.arange(market.factor.shape[1]) / 1e3  # no ties
         straight, moved = (
             quantile_weights(
                 assign_quantiles(rank(values[:, columns]), n_quantiles=3),

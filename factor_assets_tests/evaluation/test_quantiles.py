@@ -27,17 +27,17 @@ class TestAgainstLoopsAndAlphalens:
     @pytest.mark.parametrize("n", [2, 3, 5, 10])
     def test_equal_loops(self, seed: int, n: int) -> None:
         market = random_market(seed)
-        ranking = rank(market.values)
+        ranking = rank(market.factor)
         for groups in (None, market.sectors):
             got = assign_quantiles(ranking, n_quantiles=n, groups=groups)
-            expected = quantile_numbers(market.values, n, sectors=groups)
+            expected = quantile_numbers(market.factor, n, sectors=groups)
             np.testing.assert_array_equal(got.number, expected)
             # with ties, a breakpoint between two listed names may be an unlisted one's value but for rounding
             for listed in (None, *([] if seed % 2 else [market.is_listed])):
                 got = assign_quantiles(
                     ranking, n_quantiles=n, method="breakpoint", breakpoints_from=listed, groups=groups
                 )
-                expected = quantile_numbers(market.values, n, sectors=groups, listed=listed, by_value=True)
+                expected = quantile_numbers(market.factor, n, sectors=groups, listed=listed, by_value=True)
                 np.testing.assert_array_equal(got.number, expected)
                 np.testing.assert_array_equal(
                     got.n_names, [[(row == q).sum() for q in range(1, n + 1)] for row in expected]
@@ -50,14 +50,14 @@ class TestAgainstLoopsAndAlphalens:
     def test_breakpoints_equal_alphalens(self, n: int) -> None:
         market = random_market(0)
         close = np.exp(np.random.default_rng(0).normal(size=market.close.shape))
-        theirs = alphalens_data(market.values, close, n_quantiles=n, horizons=(1,))["factor_quantile"].unstack()
-        got = assign_quantiles(rank(market.values), n_quantiles=n, method="breakpoint")
+        theirs = alphalens_data(market.factor, close, n_quantiles=n, horizons=(1,))["factor_quantile"].unstack()
+        got = assign_quantiles(rank(market.factor), n_quantiles=n, method="breakpoint")
         np.testing.assert_array_equal(got.number[:-1], theirs.fillna(0).to_numpy())
 
     def test_positions_are_those_of_quantile_returns(self) -> None:
         market = random_market(1)
-        quantiles = assign_quantiles(rank(market.values))
-        _, n_tickers = quantile_returns(rank(market.values), rank(np.ones_like(market.values)), delay=1)
+        quantiles = assign_quantiles(rank(market.factor))
+        _, n_tickers = quantile_returns(rank(market.factor), rank(np.ones_like(market.factor)), delay=1)
         np.testing.assert_array_equal(quantiles.n_names[:-1], n_tickers[1:])
 
 
@@ -129,10 +129,10 @@ class TestProperties:
         market = random_market(seed, n_tickers=15)
         choice = {"n_quantiles": 3, "method": "breakpoint"}
         whole = assign_quantiles(
-            rank(market.values), breakpoints_from=market.is_listed, groups=market.sectors, **choice
+            rank(market.factor), breakpoints_from=market.is_listed, groups=market.sectors, **choice
         )
         cut = assign_quantiles(
-            rank(market.values[:stop]),
+            rank(market.factor[:stop]),
             breakpoints_from=market.is_listed[:stop],
             groups=market.sectors[:stop],
             **choice,

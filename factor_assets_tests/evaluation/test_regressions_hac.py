@@ -8,7 +8,7 @@ import pytest
 import statsmodels.api as sm
 
 from factor_assets.errors import EvaluationError, MisalignedError
-from factor_assets.evaluation.newey_west import Estimate
+from factor_assets.evaluation.newey_west import Estimate, fixed_lags, newey_west_1994_lags
 from factor_assets.evaluation.regressions import NeweyWestRegressions, regress, regress_newey_west
 
 EXACT = {"rtol": 1e-10, "atol": 1e-13}
@@ -53,14 +53,11 @@ class TestAgainstStatsmodels:
                         np.testing.assert_allclose(numbers(getattr(got, name), (f, i)), wanted[:, k], **EXACT)
                 assert got.rsquared[f, i] == pytest.approx(ordinary.rsquared, rel=1e-10)
                 assert got.n_observations[f, i] == present.sum()
-        if lags == "newey_west_1994":
-            assert len(seen) > 1
-        else:
-            assert seen == {5 if lags == "fixed" else lags}
+                assert used == (fixed_lags(present.sum()) if lags == "fixed" else used)
+        assert (len(seen) > 1) == isinstance(lags, str)
+        assert isinstance(lags, str) or seen == {lags}
 
     def test_lags_that_the_data_choose(self) -> None:
-        from factor_assets.evaluation.newey_west import newey_west_1994_lags
-
         returns, factors = market(1)
         got = regress_newey_west(returns, factors, lags="newey_west_1994")
         for i in range(returns.shape[1]):

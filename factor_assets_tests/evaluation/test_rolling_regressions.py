@@ -118,7 +118,7 @@ class TestProperties:
         np.testing.assert_array_equal(two.rsquared, one.rsquared)
 
     def test_large_values_before_the_window_leave_no_trace(self) -> None:
-        returns, factor = market(7, n_tickers=2)
+        returns, factor = market(7, n_tickers=3)
         returns, factor = np.nan_to_num(returns, posinf=0.0), np.nan_to_num(factor)
         wild, wild_factor = returns.copy(), factor.copy()
         wild[:100], wild_factor[:100] = wild[:100] * 1e9, wild_factor[:100] * 1e7

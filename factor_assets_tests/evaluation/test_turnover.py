@@ -28,7 +28,7 @@ class TestAgainstAlphalensAndPandas:
     def test_names_equal_alphalens(self, period: int) -> None:
         from alphalens.performance import quantile_turnover
 
-        values, close = random_market(2).values, random_market(0, dirt=0.0).close
+        values, close = random_market(2).factor, random_market(0, dirt=0.0).close
         data = alphalens_data(values, close, n_quantiles=5, horizons=(1,))
         got = name_turnover(quantiles_of(values, n=5), period=period)
         n = len(values) - 1
@@ -43,14 +43,14 @@ class TestAgainstAlphalensAndPandas:
         from alphalens.performance import factor_rank_autocorrelation
 
         market = random_market(0, dirt=0.0)
-        data = alphalens_data(market.values, market.close, n_quantiles=5, horizons=(1,))
-        got = rank_autocorrelation(rank(market.values), period=period)
+        data = alphalens_data(market.factor, market.close, n_quantiles=5, horizons=(1,))
+        got = rank_autocorrelation(rank(market.factor), period=period)
         n = len(got) - 1
         expected = wide(factor_rank_autocorrelation(data, period), n_dates=n)
         np.testing.assert_allclose(got[:n], expected, atol=1e-10)
 
     def test_rank_autocorrelation_with_gaps_equals_pandas(self) -> None:
-        values = random_market(3).values
+        values = random_market(3).factor
         got = rank_autocorrelation(rank(values), period=2)
         for d in range(2, len(values)):
             pair = pd.DataFrame(values[[d, d - 2]].T).replace([np.inf, -np.inf], np.nan).dropna()
@@ -59,7 +59,7 @@ class TestAgainstAlphalensAndPandas:
     @pytest.mark.parametrize("drift", [False, True])
     def test_weights_equal_loops(self, drift: bool) -> None:
         market = random_market(0)
-        quantiles = quantiles_of(market.values)
+        quantiles = quantiles_of(market.factor)
         leg = leg_weights(quantiles, quantile_weights(quantiles), quantile=3, holding=2)
         got = weight_turnover(leg, returns=market.returns if drift else None)
         for d in range(1, len(leg)):
@@ -73,8 +73,8 @@ class TestAgainstAlphalensAndPandas:
 
     def test_mean_of_both_legs_is_the_turnover_of_the_table(self) -> None:
         market = random_market(0, n_tickers=36, dirt=0.0)
-        table = sort_portfolios(rank(market.values), market.returns).turnover
-        quantiles = quantiles_of(market.values)
+        table = sort_portfolios(rank(market.factor), market.returns).turnover
+        quantiles = quantiles_of(market.factor)
         legs = [leg_weights(quantiles, quantile_weights(quantiles), quantile=q) for q in (1, 3)]
         got = np.mean([weight_turnover(leg) for leg in legs], axis=0)
         np.testing.assert_allclose(got[:-1], table[1:], atol=1e-14)
@@ -95,7 +95,7 @@ class TestProperties:
         np.testing.assert_allclose(rank_autocorrelation(rank(values), min_tickers=13), [np.nan] * 3)
 
     def test_overlapping_cohorts_trade_less(self) -> None:
-        quantiles = quantiles_of(random_market(0, dirt=0.0).values)
+        quantiles = quantiles_of(random_market(0, dirt=0.0).factor)
         weights = quantile_weights(quantiles)
         one, ten = (weight_turnover(leg_weights(quantiles, weights, quantile=3, holding=h)) for h in (1, 10))
         assert np.nanmax(ten) < 0.11 * 1.0
@@ -122,16 +122,16 @@ class TestProperties:
     @given(seed=st.integers(0, 10_000), stop=st.integers(1, 30))
     def test_later_dates_and_the_order_of_tickers_change_nothing(self, seed: int, stop: int) -> None:
         market = random_market(2 * seed, n_dates=30)  # no ties
-        order = np.random.default_rng(seed).permutation(market.values.shape[1])
+        order = np.random.default_rng(seed).permutation(market.factor.shape[1])
 
         def turnovers(values: Array, returns: Array) -> tuple[Array, ...]:
             quantiles = quantiles_of(values)
             leg = leg_weights(quantiles, quantile_weights(quantiles), quantile=3)
             return name_turnover(quantiles), weight_turnover(leg, returns=returns), rank_autocorrelation(rank(values))
 
-        whole = turnovers(market.values, market.returns)
-        cut = turnovers(market.values[:stop], market.returns[:stop])
-        moved = turnovers(market.values[:, order], market.returns[:, order])
+        whole = turnovers(market.factor, market.returns)
+        cut = turnovers(market.factor[:stop], market.returns[:stop])
+        moved = turnovers(market.factor[:, order], market.returns[:, order])
         for a, b, c in zip(whole, cut, moved, strict=True):
             np.testing.assert_array_equal(b, a[:stop])
             np.testing.assert_allclose(c, a, atol=1e-13)

@@ -39,7 +39,9 @@ def applied(name: str, *, n: int, min_periods: int | None) -> Expression:
             if min_periods is not None:
                 params["min_periods"] = min(min_periods, spec.lookback(**params) + 1)
         elif param not in spec.defaults:
-            params[param] = {"q": min(n / 12, 1.0), "halflife": n / 10, "span": 1.1 + n / 2, "periods": 1.1 + n / 4}[param]
+            params[param] = {"q": min(n / 12, 1.0), "halflife": n / 10, "span": 1.1 + n / 2, "periods": 1.1 + n / 4}[
+                param
+            ]
     return Call(name, args, tuple(params.items()))
 
 

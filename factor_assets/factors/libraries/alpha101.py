@@ -31,9 +31,10 @@ LIBRARY = Library(
     factors={f"alpha_{alpha.number:03d}": _factor(alpha) for alpha in (*ALPHAS_1_TO_57, *ALPHAS_58_TO_101)},
     cite=f"{_PAPER})",
     description=(
-        "The 101 Formulaic Alphas: short-term signals from prices and volume. They are one firm's selection, meant to be"
-        " held long where high; no sign is recorded, for the publication gives no test of each. Windows that are no whole numbers are rounded down, as published. Departures: the volume-weighted"
-        " average price is the typical price; sector, industry and subindustry are all the sector; prices and volumes"
+        "The 101 Formulaic Alphas: short-term signals from prices and volume. They are one firm's selection, meant to"
+        " be held long where high; no sign is recorded, for the publication gives no test of each. Windows that are no"
+        " whole numbers are rounded down, as published. Departures: the volume-weighted average price is the"
+        " typical price; sector, industry and subindustry are all the sector; prices and volumes"
         " are adjusted forwards, so that their levels are those of a share bought at the ticker's first session, while"
         " dollar volume is as traded; a window with a missing value has no value (except in 96 and 97, which would have"
         " next to none), and neither has a division by zero."
