@@ -1,16 +1,13 @@
-"""Every stored column once: its type, unit and meaning; and the tables that are made of them.
+"""Every stored column once: its type, unit and meaning.
 
-A quantity has the same column name in every table. What does not belong here: how rows are laid out in files
-(`storage/`) and how they are computed.
+A quantity has the same column name in every table. What does not belong here: the tables (`tables.py`) and how the
+values are computed.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import pyarrow as pa
-
-from factor_assets.errors import UnknownTableError, did_you_mean
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,48 +31,6 @@ class Column:
     unit: str
     meaning: str
     nullable: bool = True
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Table:
-    """A stored table.
-
-    Parameters
-    ----------
-    key
-        Columns that identify a row; rows are stored sorted by them.
-    slices
-        The axes along which a write may replace a part: dates, one company, or only the whole table.
-    open
-        Whether rows may have further columns, one number each, that whoever makes the table documents. A store keeps
-        those that were ever written; where a row was written without one, it is null.
-    """
-
-    name: str
-    columns: tuple[Column, ...]
-    key: tuple[str, ...]
-    slices: Literal["date", "ticker", "whole"]
-    meaning: str
-    open: bool = False
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The declared columns as an Arrow schema."""
-        return pa.schema([pa.field(c.name, c.type, nullable=c.nullable) for c in self.columns])
-
-    @property
-    def column_names(self) -> tuple[str, ...]:
-        """Names in stored order."""
-        return tuple(c.name for c in self.columns)
-
-    def holding(self, names: Iterable[str]) -> "Table":
-        """Return an open table with a number column for each name that it lacks, before the last; others unchanged."""
-        held = set(self.column_names)
-        new = [name for name in names if name not in held]
-        if not self.open or not new:
-            return self
-        numbers = (library_column(name, unit="unit of the factor", meaning=f"Factor {name}.") for name in new)
-        return replace(self, columns=(*self.columns[:-1], *numbers, self.columns[-1]))
 
 
 _DATE, _TEXT, _NUMBER, _COUNT = pa.date32(), pa.string(), pa.float64(), pa.int64()
@@ -242,135 +197,72 @@ COLUMNS: Mapping[str, Column] = {
         _column("n_sessions", _COUNT, "sessions", "Sessions with a factor return."),
         _column("n_null_sessions", _COUNT, "sessions", "Sessions without one; reasons are in factor_timeseries."),
         _column("description", _TEXT, "", "The factor's formula and source in the literature."),
+        # evidence
+        _column("horizon", _COUNT, "sessions", "Sessions of the forward return.", nullable=False),
+        _column("ic", _NUMBER, "correlation", "Pearson correlation of factor and forward return, dated like rank_ic."),
+        _column("n_pairs", _COUNT, "tickers", "Names with a factor value and a forward return."),
+        _column("rank_autocorrelation", _NUMBER, "correlation", "Of the ranks with those of the session before."),
+        _column(
+            "capacity",
+            _NUMBER,
+            "currency",
+            "Capital of a long-short portfolio of the outer quantiles that one session trades at the participation"
+            " rate of the settings.",
+        ),
+        _column("newey_west_tstat", _NUMBER, "ratio", "t-statistic of beta, Newey-West standard error."),
+        _column("newey_west_pvalue", _NUMBER, "probability", "Two-sided p-value of beta with that error."),
+        _column("alpha_tstat", _NUMBER, "ratio", "t-statistic of alpha, Newey-West standard error."),
+        _column("mean_ic", _NUMBER, "correlation", "Mean of the IC."),
+        _column("icir", _NUMBER, "ratio", "Mean of the rank IC over its standard deviation, per session."),
+        _column("mean_rank_ic_tstat", _NUMBER, "ratio", "t-statistic of the mean rank IC, Newey-West standard error."),
+        _column("rank_ic_pvalue", _NUMBER, "probability", "Two-sided p-value of the mean rank IC."),
+        _column("bonferroni_pvalue", _NUMBER, "probability", "rank_ic_pvalue after Bonferroni, family size n_trials."),
+        _column("holm_pvalue", _NUMBER, "probability", "rank_ic_pvalue after Holm (1979), family size n_trials."),
+        _column("fdr_pvalue", _NUMBER, "probability", "After Benjamini and Hochberg (1995), family size n_trials."),
+        _column(
+            "fdr_any_pvalue", _NUMBER, "probability", "After Benjamini and Yekutieli (2001), family size n_trials."
+        ),
+        _column(
+            "n_trials", _COUNT, "trials", "Different factors, variants and parameters tried so far, by the ledger."
+        ),
+        _column("hit_rate", _NUMBER, "fraction", "Share of sessions with a positive rank IC."),
+        _column(
+            "monotonicity_pvalue", _NUMBER, "probability", "Patton and Timmermann (2010), quantile returns in order."
+        ),
+        _column("session_sharpe_ratio", _NUMBER, "ratio", "Mean of the factor return over its standard deviation."),
+        _column("probabilistic_sharpe_ratio", _NUMBER, "probability", "That the true Sharpe ratio is above 0."),
+        _column(
+            "deflated_sharpe_ratio",
+            _NUMBER,
+            "probability",
+            "That the true Sharpe ratio is above the best of n_trials without any (Bailey and Lopez de Prado 2014).",
+        ),
+        _column("min_track_record", _NUMBER, "sessions", "Sessions that the Sharpe ratio needs to differ from 0."),
+        _column("mean_rank_autocorrelation", _NUMBER, "correlation", "Mean of the rank autocorrelation."),
+        _column("median_capacity", _NUMBER, "currency", "Median of the capacity."),
+        _column("fama_macbeth_premium", _NUMBER, "fraction per session", "Return of one standard deviation of factor."),
+        _column("fama_macbeth_tstat", _NUMBER, "ratio", "t-statistic of that premium, Newey-West standard error."),
+        _column("closest_factor", _TEXT, "", "Other factor with the largest absolute rank correlation."),
+        _column("closest_correlation", _NUMBER, "correlation", "Rank correlation with it, mean over sessions."),
+        _column("other_name", _TEXT, "", "Name of the other factor.", nullable=False),
+        _column("other_type", _TEXT, "", "Family of the other factor.", nullable=False),
+        _column("return_correlation", _NUMBER, "correlation", "Of the two factors' returns."),
+        _column("rank_correlation", _NUMBER, "correlation", "Of the two factors' ranks, mean over sessions."),
+        _column("cluster", _COUNT, "", "Number of the group of similar factors."),
+        _column("place", _COUNT, "", "Place in an order in which similar factors are neighbours."),
+        _column("promoted", pa.bool_(), "", "Whether the factor passed every gate.", nullable=False),
+        _column("reasons", _TEXT, "", "Which gates refused it, with their numbers; empty where promoted."),
+        _column("has_holdout", pa.bool_(), "", "Whether sessions of the holdout were looked at.", nullable=False),
+        _column("trial_id", _TEXT, "", "Hash of expression, universe, dates and settings.", nullable=False),
+        _column("tried_at", pa.timestamp("us", tz="UTC"), "UTC", "When the factor was evaluated.", nullable=False),
+        _column("tried_by", _TEXT, "", "What evaluated it: an asset's run, the command line or a notebook."),
+        _column("formula", _TEXT, "", "The expression."),
+        _column("code_version", _TEXT, "", "Of the expression."),
+        _column("statistic", _NUMBER, "ratio", "t-statistic of the mean rank IC that was seen; null where none was."),
     )
 }
-
-
-def _table(
-    name: str,
-    columns: str,
-    *,
-    key: tuple[str, ...],
-    slices: Literal["date", "ticker", "whole"],
-    meaning: str,
-) -> Table:
-    return Table(name=name, columns=tuple(COLUMNS[c] for c in columns.split()), key=key, slices=slices, meaning=meaning)
-
-
-TABLES: Mapping[str, Table] = {
-    t.name: t
-    for t in (
-        _table(
-            "price_history",
-            "ticker date open high low close volume dividend split adjusted_close shares_outstanding sector issue"
-            " fetched_at source",
-            key=("ticker", "date", "fetched_at"),
-            slices="ticker",
-            meaning="Vendor price rows as delivered, one company at a time. Nothing is cleaned here: duplicates,"
-            " holidays and impossible prices stay for the checks to find.",
-        ),
-        _table(
-            "universe",
-            "date ticker sector universe membership source",
-            key=("date", "ticker"),
-            slices="date",
-            meaning="Members of the universe on each session.",
-        ),
-        _table(
-            "prices",
-            "date ticker open high low close volume total_return_factor split_factor shares_outstanding source",
-            key=("date", "ticker"),
-            slices="date",
-            meaning="Clean daily prices as traded, with forward adjustment factors that later events never change.",
-        ),
-        _table(
-            "corporate_actions",
-            "date ticker dividend split implied_adjustment source",
-            key=("date", "ticker"),
-            slices="date",
-            meaning="Dividends and splits as events on their ex-date.",
-        ),
-        _table(
-            "factor_timeseries",
-            "factor_name factor_type date factor_value high_portfolio_return low_portfolio_return n_ranked n_high"
-            " n_low n_missing_returns n_missing_market_caps reason rank_ic coverage turnover universe source",
-            key=("date", "factor_type", "factor_name"),
-            slices="date",
-            meaning="Return of each factor by session: portfolios sorted on the previous session's values.",
-        ),
-        _table(
-            "factor_quantiles",
-            "factor_name factor_type date quantile quantile_return n_tickers universe source",
-            key=("date", "factor_type", "factor_name", "quantile"),
-            slices="date",
-            meaning="Forward returns of the quantiles of each factor, on the session on which they are complete.",
-        ),
-        _table(
-            "factor_details",
-            "factor_name factor_type test_date ticker alpha beta tstat pvalue rsquared conf_int_lower"
-            " conf_int_upper n_observations start_date end_date universe source",
-            key=("ticker", "factor_type", "factor_name"),
-            slices="ticker",
-            meaning="Regression of each ticker's return on each factor's return over all sessions.",
-        ),
-        _table(
-            "factor_summary",
-            "factor_name factor_type test_date start_date end_date avg_beta avg_tstat avg_rsquared"
-            " significant_stocks total_stocks annualized_return annualized_volatility sharpe_ratio max_drawdown"
-            " description mean_factor_return factor_return_tstat mean_rank_ic rank_ic_tstat mean_coverage"
-            " mean_turnover n_sessions n_null_sessions universe membership source",
-            key=("factor_type", "factor_name"),
-            slices="whole",
-            meaning="One row a factor: does it explain returns, and what did it earn.",
-        ),
-    )
-}
-
-FACTOR_PREFIX, LIBRARY_PREFIX = "factors/", "libraries/"
-
-
-def factor_table(family: str, name: str) -> Table:
-    """Declare the table of one factor: `factors/<family>/<name>` with date, ticker and value."""
-    return _table(
-        f"{FACTOR_PREFIX}{family}/{name}",
-        "date ticker value source",
-        key=("date", "ticker"),
-        slices="date",
-        meaning=f"Factor {name} of family {family}.",
-    )
 
 
 def library_column(name: str, *, unit: str, meaning: str) -> Column:
     """Declare the column of one factor of a library."""
     return Column(name=name, type=_NUMBER, unit=unit, meaning=meaning)
-
-
-def library_table(name: str, columns: Iterable[Column] = ()) -> Table:
-    """Declare the table of a library: `libraries/<name>` with date, ticker and a number column a factor."""
-    date, ticker, source = (COLUMNS[c] for c in ("date", "ticker", "source"))
-    return Table(
-        name=f"{LIBRARY_PREFIX}{name}",
-        columns=(date, ticker, *columns, source),
-        key=("date", "ticker"),
-        slices="date",
-        meaning=f"Factors of library {name} at the close of the session; null where they cannot be computed.",
-        open=True,
-    )
-
-
-def table(name: str) -> Table:
-    """Return the declaration of a table.
-
-    Raises
-    ------
-    UnknownTableError
-        If no table of that name is declared.
-    """
-    if name in TABLES:
-        return TABLES[name]
-    parts = name.split("/")
-    if name.startswith(FACTOR_PREFIX) and len(parts) == 3 and all(parts):
-        return factor_table(parts[1], parts[2])
-    if name.startswith(LIBRARY_PREFIX) and len(parts) == 2 and all(parts):
-        return library_table(parts[1])
-    raise UnknownTableError(f"No table {name!r} is declared; {did_you_mean(name, TABLES)}")

@@ -122,6 +122,27 @@ class EvaluationSettings(_Section):
     horizon: int = Field(1, ge=1, le=252, description="Sessions of the forward return of IC and quantiles.")
     risk_free_rate: float = Field(0.02, gt=-0.5, lt=0.5, description="Fraction per year, in the Sharpe ratio.")
     min_observations: int = Field(30, ge=3, description="Sessions below which a ticker gets no regression.")
+    horizons: tuple[int, ...] = Field((1, 5, 10, 20), description="Sessions of the forward returns of the IC decay.")
+    participation_rate: float = Field(
+        0.05, gt=0, le=1, description="Share of a name's traded value that one's own trading may be, for the capacity."
+    )
+    holdout_start: date | None = Field(
+        None,
+        description="First session of the holdout: evidence ends before it, unless a command or a run asks for it by"
+        " name, which the ledger and the page then say.",
+    )
+
+
+class PromotionSettings(_Section):
+    """What a factor must show to be promoted; each gate is an asset check."""
+
+    min_coverage: float = Field(0.5, ge=0, le=1, description="Mean share of the universe with a value.")
+    max_pvalue: float = Field(0.05, gt=0, le=1, description="Of the mean rank IC after Holm's correction.")
+    min_deflated_sharpe_ratio: float = Field(0.95, ge=0, le=1, description="Probability, after all trials.")
+    max_turnover: float = Field(0.5, gt=0, le=2, description="Mean turnover of the portfolios a session.")
+    min_capacity: float = Field(0.0, ge=0, description="Median capacity in currency.")
+    max_correlation: float = Field(0.7, gt=0, le=1, description="Absolute rank correlation with a promoted factor.")
+    sign_as_published: bool = Field(True, description="Refuse a factor whose rank IC has the other sign.")
 
 
 class PartitionSettings(_Section):
@@ -160,6 +181,7 @@ class Settings(_Section):
     universe: UniverseSettings = UniverseSettings()
     factors: FactorSettings = FactorSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    promotion: PromotionSettings = PromotionSettings()
     partitions: PartitionSettings = PartitionSettings()
     run: RunSettings = RunSettings()
     store: StoreSettings = StoreSettings()

@@ -14,7 +14,6 @@ import numpy as np
 
 from factor_assets import calendar
 from factor_assets.calendar import Dates
-from factor_assets.columns import table
 from factor_assets.errors import UniverseError
 from factor_assets.factors.registry import (
     RegisteredFactor,
@@ -34,6 +33,7 @@ from factor_assets.storage.lake import LakeStore
 from factor_assets.storage.rows import conform
 from factor_assets.storage.slice import EVERYTHING, Slice
 from factor_assets.storage.store import Store
+from factor_assets.tables import table
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from factor_assets.columns import table
 from factor_assets.evaluation.summary import factor_summary
 from factor_assets.factors.registry import all_factors, all_libraries
 from factor_assets.storage.slice import EVERYTHING
 from factor_assets.storage.store import Provenance
+from factor_assets.tables import table
 from factor_assets.trial import evaluate_factor
 from factor_assets.workspace import Workspace
 from factor_assets_tests.market import run, small_settings

@@ -10,11 +10,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from factor_assets.columns import TABLES
 from factor_assets.errors import did_you_mean
 from factor_assets.settings import Settings
 from factor_assets.sources.price_source import Delivery, PriceSource, open_source, source_names
 from factor_assets.storage.rows import conform
+from factor_assets.tables import TABLES
 from factor_assets_tests.servers.yahoo import Company, fake_yahoo
 
 TABLE = TABLES["price_history"]

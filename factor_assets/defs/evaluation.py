@@ -9,7 +9,6 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from factor_assets.columns import TABLES
 from factor_assets.defs.factors import factor_key
 from factor_assets.defs.libraries import library_key
 from factor_assets.defs.materialization import on_all, replace_slice, table_asset
@@ -21,6 +20,7 @@ from factor_assets.factors.registry import RegisteredFactor
 from factor_assets.panel.panel import Array, Panel
 from factor_assets.settings import version_of
 from factor_assets.storage.slice import EVERYTHING, Slice
+from factor_assets.tables import TABLES
 from factor_assets.workspace import Workspace
 
 TIMESERIES, QUANTILES = dg.AssetKey("factor_timeseries"), dg.AssetKey("factor_quantiles")

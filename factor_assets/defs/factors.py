@@ -11,7 +11,6 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
-from factor_assets.columns import factor_table
 from factor_assets.defs.checks import record_together, value_specs
 from factor_assets.defs.materialization import replace_slice, table_asset
 from factor_assets.defs.partitions import dates, earlier, slice_of
@@ -21,6 +20,7 @@ from factor_assets.expressions.engine import evaluate
 from factor_assets.factors.registry import RegisteredFactor
 from factor_assets.panel.panel import Array, Panel
 from factor_assets.storage.slice import EVERYTHING
+from factor_assets.tables import factor_table
 from factor_assets.workspace import Workspace
 
 _FEWEST_DRAWN = 40

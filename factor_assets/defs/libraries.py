@@ -11,7 +11,7 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
-from factor_assets.columns import Table, library_column, library_table
+from factor_assets.columns import library_column
 from factor_assets.defs.automation import ON_DEMAND
 from factor_assets.defs.checks import over_columns, value_results, value_specs
 from factor_assets.defs.factors import JUDGED_BEFORE, has_scale, warm_rows
@@ -22,6 +22,7 @@ from factor_assets.expressions.engine import evaluate
 from factor_assets.factors.registry import RegisteredLibrary, all_libraries
 from factor_assets.panel.panel import Panel
 from factor_assets.storage.slice import Slice
+from factor_assets.tables import Table, library_table
 from factor_assets.workspace import Workspace
 
 GROUP = "libraries"

@@ -10,10 +10,10 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from factor_assets.columns import Table
-from factor_assets.columns import table as declared
 from factor_assets.storage.slice import Slice
 from factor_assets.storage.store import Provenance, Version
+from factor_assets.tables import Table
+from factor_assets.tables import table as declared
 from factor_assets.workspace import Workspace
 
 

@@ -9,7 +9,6 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from factor_assets.columns import TABLES
 from factor_assets.defs.checks import finding_results, finding_specs
 from factor_assets.defs.event_log import recorded_together
 from factor_assets.defs.materialization import (
@@ -29,6 +28,7 @@ from factor_assets.settings import version_of
 from factor_assets.sources.price_source import Delivery
 from factor_assets.storage.slice import Slice
 from factor_assets.storage.store import Version
+from factor_assets.tables import TABLES
 from factor_assets.workspace import Workspace
 
 PRICE_HISTORY, UNIVERSE = dg.AssetKey("price_history"), dg.AssetKey("universe")

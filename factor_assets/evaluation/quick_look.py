@@ -12,7 +12,6 @@ from html import escape
 
 import numpy as np
 
-from factor_assets.columns import table
 from factor_assets.errors import EvaluationError
 from factor_assets.evaluation.forward_returns import completed_return
 from factor_assets.evaluation.information import rank_ic
@@ -24,6 +23,7 @@ from factor_assets.evaluation.tear_sheet import SYNTHETIC_LABEL, TearSheetContex
 from factor_assets.evaluation.timeseries import FactorEvidence, evaluate_factors
 from factor_assets.panel.panel import Array, Panel
 from factor_assets.settings import EvaluationSettings
+from factor_assets.tables import table
 
 HORIZONS = (1, 3, 5, 10, 20)
 

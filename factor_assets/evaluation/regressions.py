@@ -13,13 +13,13 @@ import numba as nb
 import numpy as np
 import pyarrow as pa
 
-from factor_assets.columns import table
 from factor_assets.errors import MisalignedError
 from factor_assets.evaluation.newey_west import Estimate, Lags, infer, regression_sums, rule_code
 from factor_assets.evaluation.ranking import Counts
 from factor_assets.evaluation.timeseries import rows_by_factor
 from factor_assets.panel.panel import Array, Panel
 from factor_assets.settings import EvaluationSettings
+from factor_assets.tables import table
 
 _READ = nb.types.Array(nb.float64, 2, "C", readonly=True)
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from factor_assets.columns import table
 from factor_assets.errors import EvaluationError
 from factor_assets.evaluation.performance import performance
 from factor_assets.evaluation.significance import mean_tstat
 from factor_assets.evaluation.timeseries import rows_by_factor
 from factor_assets.panel.panel import Array
 from factor_assets.settings import EvaluationSettings
+from factor_assets.tables import table
 
 SIGNIFICANT_TSTAT = 1.96
 

@@ -25,11 +25,12 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from factor_assets.columns import COLUMNS, TABLES
+from factor_assets.columns import COLUMNS
 from factor_assets.errors import EvaluationError
 from factor_assets.evaluation.summary import SIGNIFICANT_TSTAT
 from factor_assets.evaluation.tear_sheet_charts import STOCK_NUMBERS, chart_data, null_reasons
 from factor_assets.evaluation.verdict import verdict
+from factor_assets.tables import TABLES
 
 SYNTHETIC_LABEL = "SYNTHETIC SAMPLE MARKET"
 

@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from factor_assets.calendar import Dates
-from factor_assets.columns import Table, table
 from factor_assets.errors import EvaluationError, MisalignedError
 from factor_assets.evaluation.forward_returns import completed_return
 from factor_assets.evaluation.information import quantile_returns, rank_ic
@@ -22,6 +21,7 @@ from factor_assets.evaluation.portfolios import Portfolios, reason_texts, sort_p
 from factor_assets.evaluation.ranking import Counts, rank
 from factor_assets.panel.panel import Array, Panel
 from factor_assets.settings import EvaluationSettings
+from factor_assets.tables import Table, table
 
 _Kind = TypeVar("_Kind", np.float64, np.int64, np.int8)
 

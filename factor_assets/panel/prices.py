@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from factor_assets.calendar import Dates, session_positions
-from factor_assets.columns import TABLES
 from factor_assets.storage.slice import EVERYTHING, Slice
+from factor_assets.tables import TABLES
 
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]

@@ -16,11 +16,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from factor_assets.calendar import Dates, session_positions
-from factor_assets.columns import TABLES
 from factor_assets.errors import UniverseError, did_you_mean
 from factor_assets.panel.prices import Indices, ticker_codes
 from factor_assets.settings import Settings
 from factor_assets.sources.price_source import PriceSource
+from factor_assets.tables import TABLES
 
 Membership = Literal["dated", "today_only", "as_delivered"]
 MEMBERSHIPS: tuple[Membership, ...] = ("dated", "today_only", "as_delivered")

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from factor_assets.columns import TABLES
 from factor_assets.sources.price_source import IN_THE_FUTURE, OUTSIDE_RANGE
+from factor_assets.tables import TABLES
 
 SCHEMA = TABLES["price_history"].schema
 NUMBERS = tuple(f.name for f in SCHEMA if f.type == pa.float64())

@@ -16,10 +16,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from factor_assets.calendar import sessions as exchange_sessions
-from factor_assets.columns import TABLES
 from factor_assets.errors import CalendarError, SourceError, did_you_mean
 from factor_assets.settings import Settings
 from factor_assets.sources.price_source import OUTSIDE_RANGE, Delivery, price_source
+from factor_assets.tables import TABLES
 
 LABEL = "sample (synthetic)"
 SECTORS = ("Energy", "Financials", "Health Care", "Industrials", "Materials", "Technology", "Utilities")

@@ -6,8 +6,8 @@ What does not belong here: what is inside a table's folder (`lake.py`, `layout.p
 from collections.abc import Iterator
 from pathlib import Path
 
-from factor_assets.columns import FACTOR_PREFIX, LIBRARY_PREFIX, TABLES
 from factor_assets.errors import StoreError
+from factor_assets.tables import FACTOR_PREFIX, LIBRARY_PREFIX, TABLES
 
 # Tried one by one with deltalake 1.6: the library panics on these, or writes to another folder.
 _REFUSED = "%[]^|\\?#"

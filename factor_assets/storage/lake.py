@@ -31,8 +31,6 @@ import pyarrow.compute as pc
 from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from factor_assets.columns import Table
-from factor_assets.columns import table as declared_table
 from factor_assets.errors import StoreError, WriteConflictError
 from factor_assets.storage.commits import COMMIT_KEY, commit_metadata, version_of
 from factor_assets.storage.folders import require_usable, written_tables
@@ -48,6 +46,8 @@ from factor_assets.storage.store import (
     require_same_source,
     version_as_of,
 )
+from factor_assets.tables import Table
+from factor_assets.tables import table as declared_table
 
 _Result = TypeVar("_Result")
 _FOREVER = "interval 36500 days"

@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from factor_assets.columns import Table
 from factor_assets.storage.slice import Slice
+from factor_assets.tables import Table
 
 HIDDEN = "_part"
 N_BUCKETS = 32

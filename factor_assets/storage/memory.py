@@ -10,7 +10,6 @@ from threading import Lock
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from factor_assets.columns import table as declared_table
 from factor_assets.storage.rows import conform, sort_rows, widened
 from factor_assets.storage.slice import EVERYTHING, Slice, require_inside
 from factor_assets.storage.store import (
@@ -22,6 +21,7 @@ from factor_assets.storage.store import (
     require_same_source,
     version_as_of,
 )
+from factor_assets.tables import table as declared_table
 
 
 class MemoryStore:

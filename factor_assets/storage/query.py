@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from factor_assets.columns import FACTOR_PREFIX, LIBRARY_PREFIX
 from factor_assets.errors import StoreError, did_you_mean
 from factor_assets.storage.lake import LakeStore
+from factor_assets.tables import FACTOR_PREFIX, LIBRARY_PREFIX
 
 if TYPE_CHECKING:
     import duckdb

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from factor_assets.columns import Table
 from factor_assets.errors import SchemaMismatchError
+from factor_assets.tables import Table
 
 
 def conform(table: Table, rows: pa.Table) -> pa.Table:

@@ -10,8 +10,8 @@ from datetime import date
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from factor_assets.columns import Table
 from factor_assets.errors import OutsideSliceError, StoreError
+from factor_assets.tables import Table
 
 
 @dataclass(frozen=True, slots=True)

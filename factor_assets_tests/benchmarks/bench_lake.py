@@ -15,12 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from factor_assets.columns import TABLES, table
 from factor_assets.storage.lake import LakeStore
 from factor_assets.storage.query import connect, query
 from factor_assets.storage.rows import checksum
 from factor_assets.storage.slice import EVERYTHING, Slice
 from factor_assets.storage.store import Provenance
+from factor_assets.tables import TABLES, table
 
 N_TICKERS, N_SESSIONS, N_FACTORS, REPEATS = 500, 2_500, 12, 5
 PROVENANCE = Provenance(source="sample (synthetic)", run_id="bench")

@@ -5,10 +5,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from factor_assets.columns import TABLES, factor_table
 from factor_assets.defs.instance import open_instance
 from factor_assets.defs.materialization import column_schema
 from factor_assets.settings import Settings
+from factor_assets.tables import TABLES, factor_table
 from factor_assets.workspace import Workspace
 from factor_assets_tests.market import run, small_settings
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from factor_assets.columns import TABLES
+from factor_assets.tables import TABLES
 
 HOSTILE_TICKER = '<b>O\'X/"Y"</b>'
 HOSTILE_FACTOR = "</script><img src=x onerror=alert(1)>"

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from factor_assets.columns import table
 from factor_assets.errors import EvaluationError, MisalignedError
 from factor_assets.evaluation.quick_look import QuickLook, quick_look
 from factor_assets.evaluation.summary import factor_summary
@@ -15,6 +14,7 @@ from factor_assets.evaluation.tear_sheet import SYNTHETIC_LABEL, TearSheetContex
 from factor_assets.evaluation.timeseries import evaluate_factors
 from factor_assets.panel.panel import Array, Panel
 from factor_assets.settings import EvaluationSettings
+from factor_assets.tables import table
 from factor_assets_tests.evaluation import plain
 from factor_assets_tests.evaluation.markets import random_market
 

@@ -6,12 +6,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from factor_assets.columns import table
 from factor_assets.errors import MisalignedError
 from factor_assets.evaluation.regressions import Regressions, factor_details, regress
 from factor_assets.evaluation.timeseries import evaluate_factors
 from factor_assets.panel.panel import Panel
 from factor_assets.settings import EvaluationSettings
+from factor_assets.tables import table
 from factor_assets_tests.evaluation import plain
 from factor_assets_tests.evaluation.markets import random_market
 

@@ -5,7 +5,6 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from factor_assets.columns import table
 from factor_assets.errors import EvaluationError
 from factor_assets.evaluation.performance import performance
 from factor_assets.evaluation.regressions import factor_details
@@ -13,6 +12,7 @@ from factor_assets.evaluation.significance import mean_tstat
 from factor_assets.evaluation.summary import factor_summary
 from factor_assets.evaluation.timeseries import evaluate_factors
 from factor_assets.settings import EvaluationSettings
+from factor_assets.tables import table
 from factor_assets_tests.evaluation import plain
 from factor_assets_tests.evaluation.markets import random_market
 

@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from factor_assets.columns import TABLES
 from factor_assets.errors import EvaluationError
 from factor_assets.evaluation.tear_sheet import SYNTHETIC_LABEL, TearSheetContext, tear_sheet
 from factor_assets.evaluation.tear_sheet_charts import chart_data
+from factor_assets.tables import TABLES
 from factor_assets_tests.evaluation.evidence import (
     FACTORS,
     FIRST_DATE,

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from factor_assets.columns import TABLES
 from factor_assets.evaluation.tear_sheet import TearSheetContext, tear_sheet
+from factor_assets.tables import TABLES
 from factor_assets_tests.evaluation.evidence import FACTORS, HOSTILE_FACTOR, HOSTILE_TICKER, NULL_FACTOR, evidence
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")

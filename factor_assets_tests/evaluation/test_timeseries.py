@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from factor_assets.columns import table
 from factor_assets.errors import EvaluationError, MisalignedError
 from factor_assets.evaluation.timeseries import evaluate_factors, history_sessions
 from factor_assets.panel.panel import Array, Panel
 from factor_assets.settings import EvaluationSettings
+from factor_assets.tables import table
 from factor_assets_tests.evaluation import plain
 from factor_assets_tests.evaluation.markets import random_market
 

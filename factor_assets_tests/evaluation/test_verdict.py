@@ -4,8 +4,8 @@ import pyarrow as pa
 import pytest
 from scipy import stats
 
-from factor_assets.columns import TABLES
 from factor_assets.evaluation.verdict import verdict
+from factor_assets.tables import TABLES
 
 
 def summary(*tstats: float | None, names: list[str] | None = None) -> pa.Table:

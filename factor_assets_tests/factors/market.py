@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from factor_assets.calendar import Dates, sessions
-from factor_assets.columns import TABLES
 from factor_assets.panel.panel import Panel
 from factor_assets.panel.prices import clean_prices
+from factor_assets.tables import TABLES
 
 SESSIONS = sessions("XNYS", date(2018, 1, 2), date(2019, 6, 28))
 LONG = sessions("XNYS", date(2013, 1, 2), date(2019, 6, 28))  # for lookbacks of five years

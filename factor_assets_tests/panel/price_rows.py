@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from factor_assets.columns import TABLES
+from factor_assets.tables import TABLES
 
 SCHEMA = TABLES["price_history"].schema
 FETCHED = datetime(2024, 2, 1, tzinfo=UTC)

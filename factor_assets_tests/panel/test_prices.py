@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factor_assets.calendar import sessions
-from factor_assets.columns import TABLES
 from factor_assets.panel.prices import clean_prices
 from factor_assets.storage.rows import checksum, conform
 from factor_assets.storage.slice import Slice
+from factor_assets.tables import TABLES
 from factor_assets_tests.panel.price_rows import DAYS, FETCHED, SESSIONS, history, real_history, series
 
 

@@ -12,7 +12,6 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from factor_assets.calendar import sessions
-from factor_assets.columns import TABLES
 from factor_assets.errors import UniverseError
 from factor_assets.panel import universe as module
 from factor_assets.panel.universe import (
@@ -26,6 +25,7 @@ from factor_assets.panel.universe import (
 from factor_assets.settings import Settings
 from factor_assets.storage.rows import conform
 from factor_assets.storage.slice import Slice
+from factor_assets.tables import TABLES
 from factor_assets_tests.panel.price_rows import DAYS, SESSIONS, history, real_history, series
 
 REAL = SimpleNamespace(label="files", synthetic=False)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factor_assets.columns import TABLES
 from factor_assets.sources.as_traded import undo_splits
+from factor_assets.tables import TABLES
 
 SCHEMA = TABLES["price_history"].schema
 

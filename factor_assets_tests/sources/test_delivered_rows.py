@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factor_assets.columns import TABLES
 from factor_assets.sources.delivered_rows import MISSING_MARKS, Zones, clip_dates, place_dates, place_rows, read_numbers
 from factor_assets.sources.price_source import IN_THE_FUTURE, OUTSIDE_RANGE
+from factor_assets.tables import TABLES
 
 NEW_YORK = ZoneInfo("America/New_York")
 HERE = Zones(exchange=NEW_YORK, naive=NEW_YORK)

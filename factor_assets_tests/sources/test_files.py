@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from factor_assets.columns import TABLES
 from factor_assets.errors import SourceError
 from factor_assets.settings import Settings
 from factor_assets.sources.files import BAD_LINE, FilesSource, find_files
 from factor_assets.sources.price_source import IN_THE_FUTURE, NO_DATE, NO_TICKER, OUTSIDE_RANGE, Delivery
+from factor_assets.tables import TABLES
 
 WRITTEN = datetime(2024, 3, 1, 12, tzinfo=UTC)
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from factor_assets.columns import TABLES
 from factor_assets.errors import MalformedDataError
 from factor_assets.sources.price_files import SYNONYMS, file_stem, map_columns
+from factor_assets.tables import TABLES
 
 FILE = Path("prices.csv")
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from factor_assets.columns import TABLES
 from factor_assets.errors import SourceError
 from factor_assets.settings import Settings
 from factor_assets.sources.price_source import Delivery, PriceSource, open_source, price_source, source_names
 from factor_assets.sources.sample import SampleSource, open_sample
+from factor_assets.tables import TABLES
 
 
 class TestProperties:

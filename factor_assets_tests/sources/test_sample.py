@@ -11,11 +11,11 @@ import pytest
 from scipy import stats
 
 from factor_assets.calendar import sessions as exchange_sessions
-from factor_assets.columns import TABLES
 from factor_assets.errors import CalendarError, SourceError
 from factor_assets.settings import Settings
 from factor_assets.sources.price_source import OUTSIDE_RANGE, Delivery
 from factor_assets.sources.sample import LABEL, SECTORS, SampleMarket, SampleSource, simulate_market
+from factor_assets.tables import TABLES
 
 SPREAD = 0.0008
 Array = npt.NDArray[np.float64]

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 
 from factor_assets.calendar import sessions as exchange_sessions
-from factor_assets.columns import TABLES
 from factor_assets.settings import Settings
 from factor_assets.sources.price_source import IN_THE_FUTURE, OUTSIDE_RANGE, Delivery
 from factor_assets.sources.yahoo import RequestPace, YahooSource, yahoo_symbol
 from factor_assets.sources.yahoo_chart import REPEATED, UNFINISHED, read_chart
+from factor_assets.tables import TABLES
 from factor_assets_tests.servers.yahoo import NEW_YORK, Company, FakeYahoo, at, fake_yahoo
 
 START = date(2024, 1, 2)

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from factor_assets.columns import TABLES
 from factor_assets.errors import (
     OutsideSliceError,
     SchemaMismatchError,
@@ -23,6 +22,7 @@ from factor_assets.storage.memory import MemoryStore
 from factor_assets.storage.rows import checksum
 from factor_assets.storage.slice import EVERYTHING, Slice
 from factor_assets.storage.store import Provenance, Store
+from factor_assets.tables import TABLES
 from factor_assets_tests.storage.market_rows import (
     FACTOR,
     ODD_TICKERS,

@@ -11,12 +11,13 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
-from factor_assets.columns import COLUMNS, TABLES, Table
+from factor_assets.columns import COLUMNS
 from factor_assets.errors import StoreError, WriteConflictError
 from factor_assets.storage import lake
 from factor_assets.storage.lake import LakeStore
 from factor_assets.storage.layout import HIDDEN, N_BUCKETS, cut, parts_of
 from factor_assets.storage.slice import EVERYTHING, Slice
+from factor_assets.tables import TABLES, Table
 from factor_assets_tests.storage.market_rows import (
     FACTOR,
     ODD_TICKERS,

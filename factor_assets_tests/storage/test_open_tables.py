@@ -7,12 +7,12 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from factor_assets.columns import table
 from factor_assets.errors import SchemaMismatchError, StoreError, UnknownTableError
 from factor_assets.storage.lake import LakeStore
 from factor_assets.storage.query import query
 from factor_assets.storage.slice import EVERYTHING, Slice
 from factor_assets.storage.store import Store
+from factor_assets.tables import table
 from factor_assets_tests.storage.market_rows import PROVENANCE, SOURCE
 from factor_assets_tests.storage.test_every_store import STORES, open_store
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from factor_assets.columns import TABLES
 from factor_assets.errors import StoreError
 from factor_assets.storage.lake import LakeStore
 from factor_assets.storage.query import connect, query
 from factor_assets.storage.slice import EVERYTHING
+from factor_assets.tables import TABLES
 from factor_assets_tests.storage.market_rows import FACTOR, ODD_TICKERS, PROVENANCE, block, factor_rows
 
 DAY = date(2020, 1, 1)

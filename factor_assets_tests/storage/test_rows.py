@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factor_assets.columns import TABLES, factor_table
 from factor_assets.errors import SchemaMismatchError
 from factor_assets.storage.rows import checksum, conform, sort_rows
+from factor_assets.tables import TABLES, factor_table
 from factor_assets_tests.storage.market_rows import factor_rows
 
 ROWS = pa.table(
