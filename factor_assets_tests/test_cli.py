@@ -126,9 +126,9 @@ class TestCommands:
         ]
 
     def test_materialize_makes_the_newest_month(self, home: Home) -> None:
-        done = home("materialize", "ret_12_1", "log_price")
+        done = home("materialize", "ret_12_1", "rsi_14")
         assert "daily: 2 made" in done.stderr
-        done = home("materialize", "log_price", "--start", "2023-02-01", "--end", "2023-03-01")
+        done = home("materialize", "rsi_14", "--start", "2023-02-01", "--end", "2023-03-01")
         assert "daily: 2 made" in done.stderr
 
     def test_status(self, home: Home) -> None:
@@ -165,7 +165,7 @@ class TestCommands:
         assert "rows written to out.csv" in done.stderr
         with (home.folder / "out.csv").open() as file:
             rows = list(csv.DictReader(file))
-        assert len(rows) >= 12
+        assert len(rows) == len(FEW_FACTORS)
         assert {row["source"] for row in rows} == {"sample (synthetic)"}
 
     def test_doctor(self, home: Home) -> None:
@@ -192,10 +192,10 @@ class TestTerminal:
         assert max(map(len, lines)) <= columns
         assert "…" not in done.stdout
         if command == "report":
-            assert any(re.match(r"(liquidity +)?dollar_volume_20d +[+-]\d", line) for line in lines)
+            assert any(re.match(r"(technical +)?close_location +[+-]\d", line) for line in lines)
 
     def test_a_bar_shows_how_far_it_is(self, home: Home) -> None:
-        shell = f"stty cols 80; exec {PROGRAM} backfill log_price"
+        shell = f"stty cols 80; exec {PROGRAM} backfill rsi_14"
         done = home.process("script", "-qec", f"sh -c '{shell}'", "/dev/null")
         assert re.search(r"daily +[━ ]+3/3 +\d+/s +0:00:\d\d", plain(done.stdout))
 

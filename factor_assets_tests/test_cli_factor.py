@@ -50,7 +50,7 @@ def nowhere(tmp_path: Path) -> Home:
 
 class TestAgainstTheDeclaration:
     def test_list_has_every_factor_and_library(self, home: Home) -> None:
-        done = home("factor", "list")
+        done = home("factor", "list", FACTORS__FAMILIES='["all"]')
         assert done.returncode == 0
         line = r"^momentum +ret_12_1 +252 +\+ +delay\(close, 21\) / delay\(close, 252\) - 1"
         assert re.search(line, done.stdout, flags=re.MULTILINE)

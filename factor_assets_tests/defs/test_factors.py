@@ -67,9 +67,9 @@ class TestAgainstTheSettings:
     def test_chosen_factors_are_assets(self, tmp_path: Path) -> None:
         assert factor_keys(small_settings(tmp_path)) == set(FEW_FACTORS)
 
-    def test_by_default_every_factor_of_the_package_is_one(self, tmp_path: Path) -> None:
+    def test_all_of_the_package(self, tmp_path: Path) -> None:
         wanted = {f"{factor.family}/{factor.name}" for factor in all_factors().values()}
-        assert factor_keys(small_settings(tmp_path, factors={})) == wanted
+        assert factor_keys(small_settings(tmp_path, factors={"families": ["all"]})) == wanted
 
     def test_a_user_s_own_factor_is_made_and_evaluated(self, tmp_path: Path) -> None:
         file = tmp_path / "mine.txt"

@@ -141,8 +141,14 @@ class TestProperties:
         assert {f.family for f in workspace.factors.values()} == {"momentum", "size"}
         assert [name for name, f in workspace.factors.items() if f.family == "size"] == ["size"]
         assert list(workspace.libraries) == list(all_libraries())[:1]
-        everything = Workspace(Settings())
-        assert (everything.factors, dict(everything.libraries)) == (all_factors(), {})
+        for everything in ({"factors": {"families": ["all"]}}, {"data": {"source": "yahoo"}}):
+            workspace = Workspace(Settings.model_validate(everything))
+            assert (workspace.factors, dict(workspace.libraries)) == (all_factors(), {})
+
+    def test_the_sample_market_has_some_of_every_family(self):
+        chosen = Workspace(Settings()).factors
+        assert {f.family for f in chosen.values()} == {f.family for f in all_factors().values()}
+        assert len(chosen) < 30
 
 
 class TestErrors:

@@ -89,7 +89,7 @@ class TestProperties:
         written("mine.txt", TEXT)
         chosen = Settings.model_validate({"factors": {"families": ["size/size", "mine"], "paths": ["mine.txt"]}})
         assert list(Workspace(chosen).factors) == ["size", "month", "fade"]
-        everything = Settings.model_validate({"factors": {"paths": ["mine.txt"]}})
+        everything = Settings.model_validate({"factors": {"families": ["all"], "paths": ["mine.txt"]}})
         assert list(Workspace(everything).factors) == [*all_factors(), "month", "fade"]
 
     def test_an_edit_within_the_same_second_is_seen_and_leaves_nothing_behind(self) -> None:
