@@ -18,34 +18,7 @@ import numpy as np
 
 from factor_assets.expressions.engine import evaluate, warm_up
 from factor_assets.factors.libraries.alpha158 import LIBRARY
-from factor_assets.panel.panel import Panel, derived_fields
-
-
-def market(n_dates: int, n_tickers: int) -> Panel:
-    """Random walks with open, high and low about them, 1% of the sessions missing and a tenth of listings late."""
-    rng = np.random.default_rng(0)
-    shape = (n_dates, n_tickers)
-    close = 50 * np.exp(np.cumsum(rng.normal(0, 0.02, shape), axis=0))
-    close[rng.random(shape) < 0.01] = np.nan
-    for j in range(0, n_tickers, 10):
-        close[: rng.integers(n_dates), j] = np.nan
-    open_ = close * np.exp(rng.normal(0, 0.01, shape))
-    raw = {
-        "open": open_,
-        "high": np.maximum(open_, close) * np.exp(rng.exponential(0.005, shape)),
-        "low": np.minimum(open_, close) * np.exp(-rng.exponential(0.005, shape)),
-        "close": close,
-        "volume": np.where(np.isnan(close), np.nan, np.round(rng.lognormal(12, 1, shape))),
-        "total_return_factor": np.ones(shape),
-        "split_factor": np.ones(shape),
-        "shares_outstanding": np.full(shape, 1e8),
-    }
-    return Panel(
-        dates=np.arange(n_dates).astype("datetime64[D]"),
-        tickers=tuple(f"T{j:05d}" for j in range(n_tickers)),
-        fields=derived_fields(raw),
-        in_universe=np.ones(shape, dtype=bool),
-    )
+from factor_assets_tests.benchmarks.bench_language import market
 
 
 def _peak_mb() -> float:
