@@ -1,4 +1,4 @@
-"""The commands `factor-assets factor ...`: list and show what is declared, try a formula, begin a new factor."""
+"""The commands `factor-assets factor ...`: list and show what is declared, try a formula, list trials, begin anew."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -9,10 +9,11 @@ import typer
 
 from factor_assets.errors import SettingsError, UnknownFactorError, did_you_mean
 from factor_assets.settings import load_settings
-from factor_assets.terminal import print_factors, print_facts, print_libraries, print_look, say
+from factor_assets.terminal import print_factors, print_facts, print_libraries, print_look, print_rows, say
 
 app = typer.Typer(help="List, show, try and declare factors.", no_args_is_help=True)
 
+_TRIAL = ("tried", "by", "factor", "horizon", "sessions", "holdout", "t(IC)", "universe", "formula")
 _CLAIMS = {1: "+, high values earned more", -1: "-, high values earned less", 0: "none claimed"}
 
 
@@ -89,9 +90,12 @@ def evaluate(
     horizon: Annotated[
         int | None, typer.Option(min=1, max=252, help="Sessions of the forward return; default evaluation.horizon.")
     ] = None,
+    include_holdout: Annotated[
+        bool, typer.Option("--include-holdout", help="Look at the holdout as well; the ledger records that.")
+    ] = False,
     html: Annotated[Path | None, typer.Option(help="Write the tear sheet to this file.")] = None,
 ) -> None:
-    """Try a formula on the stored prices, or on the sample market where none are stored."""
+    """Try a formula on the stored prices, or on the sample market where none are stored; the ledger counts it."""
     from factor_assets.trial import evaluate_factor
     from factor_assets.workspace import Workspace
 
@@ -100,12 +104,39 @@ def evaluate(
         start=start.date() if start else None,
         end=end.date() if end else None,
         horizon=horizon,
+        include_holdout=include_holdout,
         workspace=Workspace(load_settings()),
+        tried_by="command line",
     )
     print_look(look)
     if html is not None:
         _write(html, look.tear_sheet())
         say(f"The page: {html.absolute()}")
+
+
+@app.command()
+def trials(
+    *,
+    last: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20,
+) -> None:
+    """List the ledger: every evaluation of a factor, and how many different ones each universe has seen."""
+    from factor_assets.evaluation.trials import family_size
+    from factor_assets.workspace import Workspace
+
+    ledger = Workspace(load_settings()).store.read("trials")
+    if not ledger.num_rows:
+        say("Nothing was tried yet; `factor-assets factor eval` adds the first trial.")
+        return
+    print_rows([_trial(row) for row in reversed(ledger.to_pylist()[-last:])], _TRIAL)
+    if ledger.num_rows > last:
+        say(f"and {ledger.num_rows - last:,} earlier ones; `--last {ledger.num_rows}` lists all.", style="dim")
+    markets = sorted(set(zip(ledger["universe"].to_pylist(), ledger["source"].to_pylist(), strict=True)))
+    for universe, source in markets:
+        counted = family_size(ledger, universe=universe, source=source)
+        say(f"{counted:,} different trials on universe {universe}, {source}.")
+    n_holdout = sum(ledger["has_holdout"].to_pylist())
+    if n_holdout:
+        say(f"{n_holdout:,} of {ledger.num_rows:,} evaluations looked at the holdout.", style="yellow")
 
 
 @app.command()
@@ -139,6 +170,20 @@ def _chosen(name: str, known: Mapping[str, Any], kind: str) -> Any:
     if name not in known:
         raise UnknownFactorError(f"No {kind} is called {name!r}; {did_you_mean(name, known)}")
     return known[name]
+
+
+def _trial(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "tried": row["tried_at"].strftime("%Y-%m-%d %H:%M UTC"),
+        "by": row["tried_by"].split(",")[0],
+        "factor": f"{row['factor_type']}/{row['factor_name']}",
+        "horizon": row["horizon"],
+        "sessions": f"{row['start_date']} to {row['end_date']}",
+        "holdout": "yes" if row["has_holdout"] else "",
+        "t(IC)": "-" if row["statistic"] is None else format(row["statistic"], "+.2f"),
+        "universe": row["universe"],
+        "formula": row["formula"],
+    }
 
 
 def _last_evaluation(row: Mapping[str, Any]) -> dict[str, str]:

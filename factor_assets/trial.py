@@ -1,12 +1,14 @@
 """Trying a factor outside the graph: by name or formula, on the lake or on the sample market.
 
-Every trial goes through `evaluate_factor`, so that trials can be counted in one place. What does not belong here: the
-statistics (`evaluation/quick_look.py`), printing (`terminal.py`).
+Every trial goes through `evaluate_factor`, which adds it to the ledger, the table `trials` of the lake; the graph adds
+what it evaluates in `defs/trials.py`. What does not belong here: the statistics (`evaluation/quick_look.py`), what
+counts as a trial (`evaluation/trials.py`), printing (`terminal.py`).
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from time import perf_counter
 
@@ -14,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 
 from factor_assets import calendar
-from factor_assets.errors import EvaluationError, ExpressionError, UnknownFactorError
+from factor_assets.errors import EvaluationError, ExpressionError, StoreError, UnknownFactorError
 from factor_assets.evaluation.quick_look import QuickLook, quick_look
 from factor_assets.evaluation.tear_sheet import TearSheetContext
+from factor_assets.evaluation.trials import LEDGER, looks_at_holdout, trial
 from factor_assets.expressions import Expression, lookback, parse
 from factor_assets.expressions.engine import evaluate
 from factor_assets.factors.factor import Factor
@@ -24,9 +27,10 @@ from factor_assets.factors.registry import RegisteredFactor, all_factors, all_li
 from factor_assets.panel.panel import Array, Panel
 from factor_assets.panel.prices import clean_prices
 from factor_assets.panel.universe import Membership, members
-from factor_assets.settings import Settings, load_settings
+from factor_assets.settings import EvaluationSettings, Settings, load_settings
 from factor_assets.sources.sample import SampleSource
 from factor_assets.storage.slice import Slice
+from factor_assets.storage.store import Provenance
 from factor_assets.workspace import Workspace
 
 _NAME = re.compile(r"\w+(/\w+)?")
@@ -60,9 +64,11 @@ def evaluate_factor(
     start: date | None = None,
     end: date | None = None,
     horizon: int | None = None,
+    include_holdout: bool = False,
     workspace: Workspace | None = None,
+    tried_by: str = "notebook",
 ) -> QuickLook:
-    """Compute a factor and measure what it says about later returns.
+    """Compute a factor, measure what it says about later returns, and add the trial to the ledger.
 
     Parameters
     ----------
@@ -74,9 +80,18 @@ def evaluate_factor(
         behind it are left out; earlier prices are read, later ones never.
     horizon
         Sessions of the forward return; by default the settings'.
+    include_holdout
+        Look at the sessions from `evaluation.holdout_start` on as well; by default the look, forward returns included,
+        ends before them. The ledger and the notes of the result say that it was done.
     workspace
         By default that of the settings in this folder. Without stored prices the synthetic sample market is built in
         memory, and the result says so.
+    tried_by
+        What the ledger says made the trial.
+
+    Returns
+    -------
+    What was found. Where the ledger cannot be written, its notes say so.
 
     Raises
     ------
@@ -85,7 +100,7 @@ def evaluate_factor(
     UnknownFactorError
         If a text looks like a name, but nothing has it.
     EvaluationError
-        If no session is left to look at.
+        If no session is left to look at, or the range asked for begins in the holdout.
     """
     if workspace is None:
         workspace = Workspace(load_settings())
@@ -93,9 +108,12 @@ def evaluate_factor(
     settings = workspace.settings.evaluation
     if horizon is not None:
         settings = settings.model_copy(update={"horizon": horizon})
+    if not include_holdout:
+        end = _before_holdout(settings, start=start, end=end)
     market = open_market(workspace, start=start, end=end, history=tried.lookback)
     begun = perf_counter()
     panel, values = _computed(tried, market, start=start)
+    last_date = panel.dates[-1].item()
     look = quick_look(
         values,
         panel,
@@ -110,13 +128,49 @@ def evaluate_factor(
             universe=market.universe,
             membership=market.membership,
             first_date=panel.dates[0].item(),
-            last_date=panel.dates[-1].item(),
-            notes=market.notes,
+            last_date=last_date,
+            notes=(*market.notes, *_holdout_notes(settings, last_date=last_date, left_out=not include_holdout)),
             settings=settings.model_dump(),
         ),
     )
-    # A ledger of trials is kept here: no look at a factor outside the graph passes by another way.
-    return replace(look, seconds=perf_counter() - begun)
+    look = replace(look, seconds=perf_counter() - begun)
+    row = trial(
+        factor_name=look.name,
+        factor_type=look.family,
+        formula=look.formula,
+        code_version=tried.code_version,
+        settings=settings,
+        universe=market.universe,
+        source=market.source,
+        start_date=look.context.first_date,
+        end_date=last_date,
+        statistic=look.rank_ic.tstat,
+        tried_at=datetime.now(UTC),
+        tried_by=tried_by,
+    )
+    try:
+        record(workspace, row)
+    except (StoreError, OSError) as error:
+        unrecorded = f"NOT RECORDED: this trial is missing from the ledger, so that it will not be counted. {error}"
+        return replace(look, context=replace(look.context, notes=(*look.context.notes, unrecorded)))
+    return look
+
+
+def record(workspace: Workspace, rows: pa.Table, *, run_id: str = "") -> None:
+    """Add trials to the ledger; of those that several processes record at the same time none is lost.
+
+    Parameters
+    ----------
+    rows
+        As `evaluation.trials.trial` makes them; none is no commit.
+
+    Raises
+    ------
+    StoreError
+        If the lake cannot be written.
+    """
+    if rows.num_rows:
+        workspace.store.append("trials", rows, provenance=Provenance(source=LEDGER, run_id=run_id))
 
 
 def find_or_parse(text: str, workspace: Workspace) -> RegisteredFactor:
@@ -237,6 +291,28 @@ def check_factor(factor: str | Expression | Factor | RegisteredFactor, *, panel:
             raise EvaluationError(
                 f"{expression} looks ahead: its value on {market.dates[row]} depends on prices after {market.dates[t]}."
             )
+
+
+def _before_holdout(settings: EvaluationSettings, *, start: date | None, end: date | None) -> date | None:
+    """Return the last date to look at where the holdout is left out."""
+    holdout = settings.holdout_start
+    if holdout is None:
+        return end
+    if start is not None and start >= holdout:
+        raise EvaluationError(
+            f"The range asked for begins on {start}, in the holdout, which begins on {holdout}"
+            " (evaluation.holdout_start). Ask for earlier dates, or for the holdout by name: include_holdout=True,"
+            " --include-holdout."
+        )
+    last = holdout - timedelta(days=1)
+    return last if end is None else min(end, last)
+
+
+def _holdout_notes(settings: EvaluationSettings, *, last_date: date, left_out: bool) -> Iterable[str]:
+    if looks_at_holdout(settings, last_date):
+        yield f"HOLDOUT INCLUDED: sessions from {settings.holdout_start} on were looked at, which the ledger records."
+    elif settings.holdout_start is not None and left_out:
+        yield f"The holdout, from {settings.holdout_start} on, is left out."
 
 
 def _as_registered(factor: Expression | Factor | RegisteredFactor) -> RegisteredFactor:

@@ -149,7 +149,7 @@ class Workspace:
 
     @property
     def tear_sheet_path(self) -> Path:
-        """Where the page is written."""
+        """Where the page over all factors is written; those of the factors are in folders beside it."""
         return self.settings.reports_path / "tear_sheet.html"
 
     def wanted_tickers(self) -> list[str]:

@@ -124,7 +124,45 @@ class TestProperties:
         assert "SYNTHETIC SAMPLE MARKET" in page
         assert FACTOR.name in page
         assert f"The page: {nowhere.folder / 'look.html'}" in done.stdout
-        assert [path.name for path in nowhere.folder.iterdir()] == ["look.html"], "nothing else is written"
+        assert sorted(path.name for path in nowhere.folder.iterdir()) == ["home", "look.html"]
+        written = [path.relative_to(nowhere.folder) for path in nowhere.folder.glob("home/*/*")]
+        assert written == [Path("home/lake/trials")], "nothing but the page and the ledger is written"
+
+    def test_trials_lists_what_was_evaluated_the_newest_first(self, nowhere: Home) -> None:
+        assert "Nothing was tried yet" in nowhere("factor", "trials").stdout
+        for arguments in (["rank(-delta(close, 5))"], ["rank(-delta(close, 5))"], ["close", "--horizon", "5"]):
+            nowhere("factor", "eval", *arguments)
+        done = nowhere("factor", "trials")
+        assert done.returncode == 0
+        pattern = r"^\d{4}-\d\d-\d\d \d\d:\d\d UTC +command line +tried/formula +(\d) +[\d-]+ to 2023-03-31 .* (\S+) *$"
+        assert re.findall(pattern, done.stdout, flags=re.MULTILINE) == [("5", "close"), ("1", "5))"), ("1", "5))")]
+        assert "2 different trials on universe all, sample (synthetic)." in done.stdout
+        assert "holdout." not in done.stdout
+        one = nowhere("factor", "trials", "--last", "1").stdout
+        assert len(re.findall("^2", one.partition("and 2 earlier")[0], flags=re.MULTILINE)) == 1
+        assert "and 2 earlier ones; `--last 3` lists all." in one
+
+    def test_the_holdout_is_left_out_unless_it_is_asked_for(self, nowhere: Home) -> None:
+        held = {"EVALUATION__HOLDOUT_START": "2023-03-01"}
+        done = nowhere("factor", "eval", "close", **held)
+        assert "The holdout, from 2023-03-01 on, is left out." in done.stdout
+        assert re.search("^sessions .* to 2023-02-28", done.stdout, flags=re.MULTILINE)
+        done = nowhere("factor", "eval", "close", "--include-holdout", **held)
+        assert "HOLDOUT INCLUDED: sessions from 2023-03-01 on were looked at" in done.stdout
+        assert re.search("^sessions .* to 2023-03-31", done.stdout, flags=re.MULTILINE)
+        assert "1 of 2 evaluations looked at the holdout." in nowhere("factor", "trials").stdout
+        done = nowhere("factor", "eval", "close", "--start", "2023-03-02", **held)
+        assert done.returncode == 1
+        assert "in the holdout, which begins on 2023-03-01" in done.stderr
+
+    def test_a_ledger_that_cannot_be_written_is_one_warning(self, nowhere: Home) -> None:
+        log = nowhere.folder / "home" / "lake" / "trials" / "_delta_log"
+        log.mkdir(parents=True)
+        (log / f"{0:020}.json").write_text("no commit")
+        done = nowhere("factor", "eval", "close")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("NOT RECORDED: this trial is missing from the ledger") == 1
+        assert re.search(r"^rank IC +[+-]\d", done.stdout, flags=re.MULTILINE)
 
     def test_a_new_factor_is_declared_listed_and_tried(self, nowhere: Home) -> None:
         done = nowhere("factor", "new", "fade", "--formula", "rank(-delta(close, 3))")

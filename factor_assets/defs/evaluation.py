@@ -38,14 +38,12 @@ def evaluation_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
 
 def _by_date(workspace: Workspace) -> dg.AssetsDefinition:
     settings = workspace.settings
-    factors = _evaluated(workspace)
-    # A factor that is no longer chosen leaves rows behind until they are made again.
-    names = "\n".join(f"{factor.family}/{factor.name}" for factor in factors)
-    code_version = version_of(settings.evaluation, code=f"1-{sha256(names.encode()).hexdigest()[:8]}")
+    factors = evaluated_factors(workspace)
+    code_version = evaluated_version(workspace)
     history = history_sessions(settings.evaluation)
     reaches_back = earlier(settings, history)
 
-    tables = _tables(workspace)
+    tables = value_tables(workspace)
     upstreams = [dg.AssetKey(name.split("/")) for name in (*tables, "prices", "universe")]
 
     @dg.multi_asset(
@@ -75,7 +73,7 @@ def _by_date(workspace: Workspace) -> dg.AssetsDefinition:
         part = slice_of(context)
         panel = workspace.panel(part, history=history)
         evidence = evaluate_factors(
-            _stored_values(workspace, panel),
+            stored_values(workspace, panel),
             panel,
             settings=settings.evaluation,
             universe=settings.universe_name,
@@ -176,7 +174,7 @@ def _summary(workspace: Workspace) -> dg.AssetsDefinition:
         rows = summarise(
             workspace.store.read("factor_timeseries"),
             workspace.store.read("factor_details"),
-            descriptions={(f.family, f.name): _described(f) for f in _evaluated(workspace)},
+            descriptions={(f.family, f.name): _described(f) for f in evaluated_factors(workspace)},
             settings=settings.evaluation,
             universe=settings.universe_name,
             membership=workspace.membership(),
@@ -197,19 +195,19 @@ def _summary(workspace: Workspace) -> dg.AssetsDefinition:
     return factor_summary
 
 
-def _evaluated(workspace: Workspace) -> list[RegisteredFactor]:
-    """Return the factors, and the columns of the libraries, that are evaluated."""
+def evaluated_factors(workspace: Workspace) -> list[RegisteredFactor]:
+    """Return the factors, and the columns of the libraries, that are evaluated, by family and name."""
     columns = (factor for library in workspace.libraries.values() for factor in library.factors.values())
     return sorted((*workspace.factors.values(), *columns), key=lambda factor: (factor.family, factor.name))
 
 
-def _tables(workspace: Workspace) -> list[str]:
-    """Return the tables that hold them."""
+def value_tables(workspace: Workspace) -> list[str]:
+    """Return the tables that hold the values of what is evaluated."""
     keys = [*map(factor_key, workspace.factors.values()), *map(library_key, workspace.libraries)]
     return sorted("/".join(key.path) for key in keys)
 
 
-def _stored_values(workspace: Workspace, panel: Panel) -> Iterator[tuple[str, str, Array]]:
+def stored_values(workspace: Workspace, panel: Panel) -> Iterator[tuple[str, str, Array]]:
     """Yield family, name and values of what is evaluated, a few columns in memory at once."""
     for factor in workspace.factors.values():
         yield factor.family, factor.name, workspace.factor_values(factor.family, factor.name, panel)
@@ -223,6 +221,15 @@ def _stored_values(workspace: Workspace, panel: Panel) -> Iterator[tuple[str, st
             rows = workspace.store.read(f"libraries/{library.name}", part, columns=["date", "ticker", *some])
             for name in some:
                 yield library.name, name, panel.scatter(rows, name)
+
+
+def evaluated_version(workspace: Workspace) -> str:
+    """Return the code version of a table over everything that is evaluated.
+
+    It changes with the names: a factor that is no longer chosen leaves rows behind until they are made again.
+    """
+    names = "\n".join(f"{factor.family}/{factor.name}" for factor in evaluated_factors(workspace))
+    return version_of(workspace.settings.evaluation, code=f"1-{sha256(names.encode()).hexdigest()[:8]}")
 
 
 def _described(factor: RegisteredFactor) -> str:

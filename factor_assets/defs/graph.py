@@ -4,10 +4,13 @@ import dagster as dg
 
 from factor_assets.defs.automation import followers, maintenance_job, schedules, stage_jobs, with_freshness
 from factor_assets.defs.evaluation import evaluation_assets
+from factor_assets.defs.evidence import evidence_assets
 from factor_assets.defs.factors import factor_assets
 from factor_assets.defs.libraries import library_assets
 from factor_assets.defs.maintenance import maintenance_assets
+from factor_assets.defs.novelty import novelty_assets
 from factor_assets.defs.prices import price_assets
+from factor_assets.defs.promotion import promotion_assets
 from factor_assets.defs.report import report_assets
 from factor_assets.settings import Settings
 from factor_assets.workspace import Workspace
@@ -21,6 +24,9 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         *factor_assets(workspace),
         *library_assets(workspace),
         *evaluation_assets(workspace),
+        *novelty_assets(workspace),
+        *evidence_assets(workspace),
+        *promotion_assets(workspace),
         *report_assets(workspace),
         *maintenance_assets(workspace),
     ]

@@ -12,6 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from factor_assets.errors import MisalignedError
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 _WIDTH, _HEIGHT, _DPI = 8.0, 3.5, 100
 _PALETTE = 48
 _POINTS = 480
+_NAMED, _SHADES = 40, 41
 _BAND = (0.05, 0.25, 0.5, 0.75, 0.95)
 # Okabe and Ito's colours, which colour-blind readers tell apart; then again with dashes.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -96,6 +99,63 @@ def value_band_png(values: pa.Table, *, title: str = "") -> bytes:
     return _png(figure)
 
 
+def correlation_heat_map_png(correlation: npt.NDArray[np.float64], *, names: Sequence[str], title: str = "") -> bytes:
+    """Draw how alike every two factors are: blue where they rank names alike, orange where one is the other reversed.
+
+    Parameters
+    ----------
+    correlation
+        float64 of shape (n_factors, n_factors), in an order in which similar factors are neighbours. NaN is unknown
+        and grey.
+    names
+        Of the factors, in the same order; shown where there is room for them (up to 40).
+    title
+        Text above the picture.
+
+    Returns
+    -------
+    PNG of 800 x 700 pixels.
+
+    Raises
+    ------
+    MisalignedError
+        If the shape is not that of the names.
+    """
+    if correlation.shape != (len(names), len(names)):
+        raise MisalignedError(
+            f"A heat map of {len(names)} factors wants correlations of shape {(len(names),) * 2}, got"
+            f" {correlation.shape}."
+        )
+    from matplotlib.colors import LinearSegmentedColormap
+
+    figure = _figure(title)
+    figure.set_size_inches(_WIDTH, _WIDTH * 7 / 8)
+    shown = len(names) <= _NAMED
+    figure.subplots_adjust(left=0.2 if shown else 0.06, right=0.92, top=0.94, bottom=0.2 if shown else 0.06)
+    axes = figure.add_subplot()
+    colours = LinearSegmentedColormap.from_list("alike", ("#d55e00", "#ffffff", "#0072b2"), N=_SHADES)
+    shades = colours.with_extremes(bad="#c8c8c8")
+    if names:
+        drawn = axes.imshow(
+            correlation,
+            cmap=shades,
+            vmin=-1,
+            vmax=1,
+            interpolation="nearest",
+            aspect="auto",
+        )
+        bar = figure.colorbar(drawn, ax=axes, fraction=0.03, pad=0.02, label="rank correlation")
+        bar.ax.tick_params(labelsize=8)
+        bar.ax.yaxis.label.set_fontsize(8)
+    else:
+        axes.text(0.5, 0.5, "no two factors", transform=axes.transAxes, ha="center", fontsize=8)
+    ticks = range(len(names)) if shown else ()
+    axes.set_xticks(ticks, [_plain(name) for name in names] if shown else [], rotation=90, fontsize=7)
+    axes.set_yticks(ticks, [_plain(name) for name in names] if shown else [], fontsize=7)
+    axes.tick_params(length=0)
+    return _png(figure, palette=256)
+
+
 def _bands(
     values: pa.Table,
 ) -> tuple[npt.NDArray[np.datetime64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
@@ -163,7 +223,7 @@ def _plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def _png(figure: "Figure") -> bytes:
+def _png(figure: "Figure", *, palette: int = _PALETTE) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
@@ -172,5 +232,5 @@ def _png(figure: "Figure") -> bytes:
     drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3])  # type: ignore[no-untyped-call]
     buffer = io.BytesIO()
     # A palette makes the file a third of its size; lines on white need no more colours.
-    drawn.quantize(_PALETTE, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(buffer, format="PNG")
+    drawn.quantize(palette, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(buffer, format="PNG")
     return buffer.getvalue()

@@ -6,20 +6,23 @@ looked (`trial.py`); how it looks in a terminal (`terminal.py`).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
 import numpy as np
+import pyarrow as pa
 
 from factor_assets.errors import EvaluationError
+from factor_assets.evaluation.evidence_tables import EvidenceTables, split
+from factor_assets.evaluation.factor_page import factor_page
 from factor_assets.evaluation.forward_returns import completed_return
 from factor_assets.evaluation.information import rank_ic
 from factor_assets.evaluation.ranking import rank
 from factor_assets.evaluation.regressions import factor_details
 from factor_assets.evaluation.significance import mean_tstat
 from factor_assets.evaluation.summary import factor_summary
-from factor_assets.evaluation.tear_sheet import SYNTHETIC_LABEL, TearSheetContext, tear_sheet
+from factor_assets.evaluation.tear_sheet import SYNTHETIC_LABEL, TearSheetContext
 from factor_assets.evaluation.timeseries import FactorEvidence, evaluate_factors
 from factor_assets.panel.panel import Array, Panel
 from factor_assets.settings import EvaluationSettings
@@ -147,7 +150,7 @@ class QuickLook:
         }
 
     def tear_sheet(self) -> str:
-        """Make the page that the asset `tear_sheet` makes, for this one factor: HTML text."""
+        """Make the page that the asset `tear_sheet` makes of a factor, linked to no other: HTML text."""
         timeseries, quantiles = self.evidence
         names = {"universe": self.context.universe, "source": self.context.source}
         details = factor_details(timeseries, self.panel, settings=self.settings, **names)
@@ -159,9 +162,38 @@ class QuickLook:
             membership=self.context.membership,
             **names,
         )
-        return tear_sheet(
-            summary=summary, timeseries=timeseries, quantiles=quantiles, details=details, context=self.context
+        tables = EvidenceTables(
+            summary=summary,
+            timeseries=timeseries,
+            quantiles=quantiles,
+            details=details,
+            evidence=self._decay_rows(names),
         )
+        (rows,) = split(tables, universe=self.context.universe)
+        return factor_page(rows, context=self.context, horizon=self.settings.horizon, above=None)
+
+    def _decay_rows(self, names: Mapping[str, str]) -> pa.Table:
+        """The decay as rows of `factor_evidence`; what a look does not test is null."""
+        days = [day.item() for day in self.panel.dates.astype("datetime64[D]")]
+        own = {"factor_name": self.name, "factor_type": self.family, "has_holdout": False, **names}
+        span = {"test_date": days[-1], "start_date": days[0], "end_date": days[-1]}
+        rows = [
+            own
+            | span
+            | {
+                "horizon": ic.horizon,
+                "n_sessions": ic.n_sessions,
+                "mean_rank_ic": _null(ic.mean),
+                "mean_rank_ic_tstat": _null(ic.tstat),
+                "icir": _null(ic.icir),
+                "mean_turnover": _null(self.turnover),
+                "mean_coverage": _null(self.coverage),
+                "mean_rank_autocorrelation": _null(self.rank_autocorrelation),
+                "reason": "a look tests nothing against the trials",
+            }
+            for ic in self.decay
+        ]
+        return pa.Table.from_pylist(rows, schema=table("factor_evidence").schema)
 
     def __repr__(self) -> str:
         widest = max(map(len, self.facts))
@@ -297,6 +329,10 @@ def _tstat_apart(values: Array, *, horizon: int, first_row: int) -> float:
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else value
+
+
+def _null(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _sessions(n: int) -> str:

@@ -1,7 +1,7 @@
 """`LakeStore`: the contract on Delta Lake tables, one table a folder, under one root.
 
 What does not belong here: how a table is cut into files (`layout.py`), which folders are tables (`folders.py`), what a
-commit says (`commits.py`), SQL (`query.py`).
+commit says (`commits.py`), what a failure says (`failures.py`), SQL (`query.py`).
 
 A write, in steps:
 
@@ -11,6 +11,9 @@ A write, in steps:
 4. Write the touched parts anew, rows outside the slice included, and commit on top of the snapshot of step 2.
 5. If another writer committed to one of those parts since, Delta refuses the commit: start again from step 2.
 
+Rows that are appended read and replace nothing, so that Delta puts the commits of several writers one behind another;
+only the creation of the table can be lost to another writer, and is tried again as an append.
+
 New files are visible only through the commit, one small file that appears whole or not at all; a writer killed at any
 moment leaves at most files that no commit names, which `maintain` deletes. The log is kept for ever, since the newest
 write of an old slice must stay known; it grows by some kB a commit.
@@ -18,23 +21,23 @@ write of an old slice must stay known; it grows by some kB a commit.
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import ColumnProperties, CommitProperties, DeltaTable, WriterProperties, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
 from factor_assets.errors import StoreError, WriteConflictError
 from factor_assets.storage.commits import COMMIT_KEY, commit_metadata, version_of
+from factor_assets.storage.failures import explained
 from factor_assets.storage.folders import require_usable, written_tables
-from factor_assets.storage.layout import HIDDEN, Parts, cut, parts_of
+from factor_assets.storage.layout import HIDDEN, Parts, cut, encoding, parts_of
 from factor_assets.storage.rows import conform, sort_rows, widened
 from factor_assets.storage.slice import EVERYTHING, Slice, require_inside
 from factor_assets.storage.store import (
@@ -95,6 +98,12 @@ class LakeStore:
         rows = conform(declared, rows)
         require_inside(declared, part, rows)
         return self._retry(table, lambda: self._write_once(declared, part, rows, provenance))
+
+    def append(self, table: str, rows: pa.Table, *, provenance: Provenance) -> Version:
+        """Add rows to those that are there; see `Store.append`."""
+        declared = declared_table(table).holding(rows.column_names)
+        rows = conform(declared, rows)
+        return self._retry(table, lambda: self._append_once(declared, rows, provenance))
 
     def read(
         self,
@@ -165,26 +174,10 @@ class LakeStore:
         table = declared.name
         snapshot = self._open(table)
         metadata = commit_metadata("write", part, rows.num_rows, provenance)
-        commit = CommitProperties(custom_metadata=metadata)
         if snapshot is None:
-            with self._explained(table, "written"):
-                write_deltalake(
-                    self.location(table),
-                    cut(declared, _nullable(rows)),
-                    mode="error",
-                    partition_by=None if declared.slices == "whole" else [HIDDEN],
-                    name=table,
-                    description=f"{declared.meaning}{_SOURCE}{provenance.source}",
-                    configuration=_CONFIGURATION,
-                    storage_options=self._options or None,
-                    writer_properties=_encoding(declared),
-                    # Delta would put a lost race behind the winner's commit, as rows to add; `_retry` replaces them.
-                    commit_properties=CommitProperties(custom_metadata=metadata, max_commit_retries=0),
-                )
-            return self._made(table, metadata, None)
+            return self._create(declared, rows, metadata, provenance)
         require_same_source(table, _source(snapshot), provenance.source)
-        known = _columns(snapshot)
-        declared = declared.holding(known)
+        declared = declared.holding(_columns(snapshot))
         rows = widened(declared, rows)
         parts = parts_of(declared, part)
         frame = self._scan(declared, self._files(declared, snapshot, parts))
@@ -197,18 +190,57 @@ class LakeStore:
         if mask is not None:
             kept = stored.filter(pc.invert(mask))
             rows = sort_rows(pa.concat_tables([kept, rows]), declared.key)
-        merged = cut(declared, _nullable(rows))
-        with self._explained(table, "written"):
+        return self._commit(declared, rows, metadata, snapshot, mode="overwrite", predicate=parts.predicate)
+
+    def _append_once(self, declared: Table, rows: pa.Table, provenance: Provenance) -> Version:
+        snapshot = self._open(declared.name)
+        metadata = commit_metadata("append", EVERYTHING, rows.num_rows, provenance)
+        if snapshot is None:
+            return self._create(declared, rows, metadata, provenance)
+        require_same_source(declared.name, _source(snapshot), provenance.source)
+        declared = declared.holding(_columns(snapshot))
+        return self._commit(declared, widened(declared, rows), metadata, snapshot, mode="append")
+
+    def _commit(
+        self,
+        declared: Table,
+        rows: pa.Table,
+        metadata: dict[str, str],
+        snapshot: DeltaTable,
+        *,
+        mode: Literal["overwrite", "append"],
+        predicate: str | None = None,
+    ) -> Version:
+        stored = cut(declared, _nullable(rows))
+        with explained(declared.name, self.location(declared.name), "written"):
             write_deltalake(
                 snapshot,
-                merged,
-                mode="overwrite",
-                predicate=parts.predicate,
-                writer_properties=_encoding(declared),
-                schema_mode=None if set(known) == set(merged.column_names) - {HIDDEN} else "merge",
-                commit_properties=commit,
+                stored,
+                mode=mode,  # type: ignore[arg-type] # an overload for each mode
+                predicate=predicate,
+                writer_properties=encoding(declared),
+                schema_mode=None if set(_columns(snapshot)) == set(stored.column_names) - {HIDDEN} else "merge",
+                commit_properties=CommitProperties(custom_metadata=metadata),
             )
-        return self._made(table, metadata, snapshot)
+        return self._made(declared.name, metadata, snapshot)
+
+    def _create(self, declared: Table, rows: pa.Table, metadata: dict[str, str], provenance: Provenance) -> Version:
+        table = declared.name
+        with explained(table, self.location(table), "written"):
+            write_deltalake(
+                self.location(table),
+                cut(declared, _nullable(rows)),
+                mode="error",
+                partition_by=None if declared.slices == "whole" else [HIDDEN],
+                name=table,
+                description=f"{declared.meaning}{_SOURCE}{provenance.source}",
+                configuration=_CONFIGURATION,
+                storage_options=self._options or None,
+                writer_properties=encoding(declared),
+                # Delta would put a lost race behind the winner's commit, as rows to add; `_retry` replaces them.
+                commit_properties=CommitProperties(custom_metadata=metadata, max_commit_retries=0),
+            )
+        return self._made(table, metadata, None)
 
     def _maintain(self, table: str, keep: timedelta) -> Maintenance:
         snapshot = self._open(table)
@@ -219,7 +251,7 @@ class LakeStore:
             custom_metadata=commit_metadata("maintain", EVERYTHING, 0, Provenance(source=_source(snapshot)))
         )
         hours = -(-keep // timedelta(hours=1))
-        with self._explained(table, "maintained"):
+        with explained(table, self.location(table), "maintained"):
             snapshot.optimize.compact(commit_properties=commit)
             # Only a full vacuum sees files that no commit names; those younger than a day may be a writer's at work.
             vacuum = partial(
@@ -245,7 +277,7 @@ class LakeStore:
 
     def _open(self, table: str, *, version: int | None = None) -> DeltaTable | None:
         """Return a snapshot; None if the table was never written."""
-        with self._explained(table, "opened"):
+        with explained(table, self.location(table), "opened"):
             try:
                 return DeltaTable(self.location(table), version=version, storage_options=self._options or None)
             except TableNotFoundError as error:
@@ -266,7 +298,7 @@ class LakeStore:
         return self._collect(declared, frame, [*dict.fromkeys((*names, *declared.key))]).select(list(names))
 
     def _collect(self, declared: Table, frame: pl.LazyFrame, names: Sequence[str]) -> pa.Table:
-        with self._explained(declared.name, "read"):
+        with explained(declared.name, self.location(declared.name), "read"):
             rows = frame.select(names).collect().to_arrow(compat_level=pl.CompatLevel.oldest())
         whole = declared.schema
         schema = pa.schema([whole.field(name) for name in names])
@@ -309,7 +341,7 @@ class LakeStore:
             known = []
         wanted, have = snapshot.version() + 1, int(known[0].id) + 1 if known else 0
         if wanted > have:
-            with self._explained(table, "read"):
+            with explained(table, self.location(table), "read"):
                 recent = snapshot.history(wanted - have)
             known = [version_of(table, commit) for commit in recent] + known
             self._history[table] = (identity, known)
@@ -317,7 +349,7 @@ class LakeStore:
 
     def _made(self, table: str, metadata: Mapping[str, str], snapshot: DeltaTable | None) -> Version:
         """Version of the commit just made, by its metadata: other writers may have committed just before or after."""
-        with self._explained(table, "read"):
+        with explained(table, self.location(table), "read"):
             held = snapshot.history(1) if snapshot is not None else []
             if not any(commit.get(COMMIT_KEY) == metadata[COMMIT_KEY] for commit in held):
                 newest = self._open(table)
@@ -339,49 +371,13 @@ class LakeStore:
             " Nothing was written; run again when fewer writers are at work."
         )
 
-    @contextmanager
-    def _explained(self, table: str, done: str) -> Iterator[None]:
-        """Turn what the libraries raise into a StoreError; a lost race passes through as CommitFailedError."""
-        try:
-            yield
-        except CommitFailedError:
-            raise
-        except (DeltaError, OSError, pl.exceptions.PolarsError) as error:
-            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-            if "already exists" in reason:
-                raise CommitFailedError(reason) from error
-            raise StoreError(
-                f"Table {table!r} at {self.location(table)} cannot be {done}: {reason} {_ADVICE[done]}"
-            ) from error
 
-
-_WRITABLE = "Check that the folder is writable and the disk not full, or set `home` or `store.path` to another folder."
-_ADVICE = {
-    "opened": "Its log is damaged or not readable: delete the folder and materialise the table again.",
-    "read": "Maintenance deletes the files of old versions: read a newer one. If this is the newest, files were lost:"
-    " delete the folder and materialise the table again.",
-    "written": _WRITABLE,
-    "maintained": _WRITABLE,
-}
 _SOURCE = " Source: "
 
 
 def _source(snapshot: DeltaTable) -> str:
     """Label of the source, from the table's description."""
     return (snapshot.metadata().description or "").rpartition(_SOURCE)[2]
-
-
-def _encoding(declared: Table) -> WriterProperties:
-    """Leave the numbers of an open table without a dictionary: hardly one occurs twice.
-
-    With it, 360 columns took three times as long to write and a quarter more room.
-    """
-    few = {name: ColumnProperties(dictionary_enabled=True) for name in (*declared.key, "source")}
-    return WriterProperties(
-        compression="SNAPPY",
-        default_column_properties=ColumnProperties(dictionary_enabled=not declared.open),
-        column_properties=few if declared.open else None,
-    )
 
 
 def _columns(snapshot: DeltaTable) -> list[str]:

@@ -1,4 +1,4 @@
-"""How the lake cuts a table into files: one file per value of a hidden column.
+"""How the lake cuts a table into files, one per value of a hidden column, and how a file is encoded.
 
 Tables sliced by date are cut by calendar quarter, tables sliced by ticker by a stable hash of the ticker, whole tables
 not at all. What does not belong here: reading and writing the files (`lake.py`).
@@ -20,6 +20,7 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from deltalake import ColumnProperties, WriterProperties
 
 from factor_assets.storage.slice import Slice
 from factor_assets.tables import Table
@@ -97,6 +98,19 @@ def cut(table: Table, rows: pa.Table) -> pa.Table:
     stops = np.append(starts[1:], len(values))
     batches = [b for a, z in zip(starts, stops, strict=False) for b in rows.slice(a, z - a).to_batches()]
     return pa.Table.from_batches(batches, schema=rows.schema)
+
+
+def encoding(declared: Table) -> WriterProperties:
+    """Leave the numbers of an open table without a dictionary: hardly one occurs twice.
+
+    With it, 360 columns took three times as long to write and a quarter more room.
+    """
+    few = {name: ColumnProperties(dictionary_enabled=True) for name in (*declared.key, "source")}
+    return WriterProperties(
+        compression="SNAPPY",
+        default_column_properties=ColumnProperties(dictionary_enabled=not declared.open),
+        column_properties=few if declared.open else None,
+    )
 
 
 def _quarter(day: date) -> int:

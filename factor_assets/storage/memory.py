@@ -49,16 +49,23 @@ class MemoryStore:
             if latest is not None and before.equals(rows):
                 return latest
             kept = stored.slice(0, 0) if mask is None else stored.filter(pc.invert(mask))
-            version = Version(
-                table=table,
-                id=str(len(commits)),
-                committed_at=datetime.now(UTC),
-                operation="write",
-                slice=part,
-                n_rows=rows.num_rows,
-                provenance=provenance,
-            )
+            version = _version(table, commits, "write", part, n_rows=rows.num_rows, provenance=provenance)
             commits.append((version, sort_rows(pa.concat_tables([kept, rows]), declared.key)))
+            return version
+
+    def append(self, table: str, rows: pa.Table, *, provenance: Provenance) -> Version:
+        """Add rows to those that are there; see `Store.append`."""
+        declared = declared_table(table).holding(rows.column_names)
+        rows = conform(declared, rows)
+        with self._lock:
+            commits = self._commits.setdefault(table, [])
+            stored = commits[-1][1] if commits else declared.schema.empty_table()
+            declared = declared.holding(stored.column_names)
+            if commits:
+                require_same_source(table, commits[0][0].provenance.source, provenance.source)
+            version = _version(table, commits, "append", EVERYTHING, n_rows=rows.num_rows, provenance=provenance)
+            together = pa.concat_tables([widened(declared, stored), widened(declared, rows)])
+            commits.append((version, sort_rows(together, declared.key)))
             return version
 
     def read(
@@ -102,3 +109,17 @@ class MemoryStore:
             return commits[-1][1] if commits else None
         version = version_as_of(table, self.versions(table), as_of)
         return None if version is None else commits[int(version.id)][1]
+
+
+def _version(
+    table: str, commits: Sequence[object], operation: str, part: Slice, *, n_rows: int, provenance: Provenance
+) -> Version:
+    return Version(
+        table=table,
+        id=str(len(commits)),
+        committed_at=datetime.now(UTC),
+        operation=operation,
+        slice=part,
+        n_rows=n_rows,
+        provenance=provenance,
+    )

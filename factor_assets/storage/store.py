@@ -43,11 +43,11 @@ class Version:
     id
         Unique within the table, such as "17".
     operation
-        "write" for a replaced slice; "maintain" for commits that change no row.
+        "write" for a replaced slice, "append" for added rows, "maintain" for commits that change no row.
     slice
-        What the commit replaced.
+        What the commit replaced; everything where rows were added.
     n_rows
-        Rows written.
+        Rows written or added.
     """
 
     table: str
@@ -72,7 +72,7 @@ class Maintenance:
 
 
 class Store(Protocol):
-    """Tables with atomic, idempotent replacement of slices.
+    """Tables with atomic, idempotent replacement of slices, and rows that are only ever added.
 
     A write replaces exactly the rows of its slice, atomically: a reader sees all of the old rows or all of the new
     ones, also when the writer is killed. Writing the same rows again makes no new version.
@@ -93,6 +93,18 @@ class Store(Protocol):
             If the table holds rows of another source.
         WriteConflictError
             If other writers kept winning.
+        """
+        ...
+
+    def append(self, table: str, rows: pa.Table, *, provenance: Provenance) -> Version:
+        """Add `rows` to those that are there, atomically; what others add at the same time is kept.
+
+        For a ledger, whose rows nothing replaces. It is not idempotent: rows that are added twice are there twice.
+
+        Raises
+        ------
+        UnknownTableError, SchemaMismatchError, SourceMixedError, WriteConflictError
+            As in `write`.
         """
         ...
 
@@ -129,7 +141,7 @@ class Store(Protocol):
         ...
 
     def latest_version(self, table: str, part: Slice = EVERYTHING) -> Version | None:
-        """Return the newest write whose slice overlaps `part`; None if there is none."""
+        """Return the newest write or append whose slice overlaps `part`; None if there is none."""
         ...
 
     def maintain(self, *, keep: timedelta = timedelta(days=30)) -> list[Maintenance]:
@@ -162,8 +174,8 @@ def version_as_of(table: str, versions: Sequence[Version], as_of: datetime | str
 
 
 def newest_write(versions: Sequence[Version], part: Slice) -> Version | None:
-    """Return the newest write whose slice overlaps `part`; `versions` is newest first."""
-    return next((v for v in versions if v.operation == "write" and v.slice.overlaps(part)), None)
+    """Return the newest write or append whose slice overlaps `part`; `versions` is newest first."""
+    return next((v for v in versions if v.operation in ("write", "append") and v.slice.overlaps(part)), None)
 
 
 def require_same_source(table: str, held: str, given: str) -> None:

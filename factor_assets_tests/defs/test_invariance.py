@@ -42,7 +42,8 @@ def daily_names(graph: Graph) -> tuple[list[str], list[str], list[str]]:
     """Assets by date in the order in which they need each other: prices, factors, evidence."""
     assets = [a for a in graph.definitions.assets or [] if isinstance(a, dg.AssetsDefinition)]
     names = [key.to_user_string() for key in stage_selections(assets)["daily"]]
-    first, last = ["universe", "prices", "corporate_actions"], ["factor_timeseries", "factor_quantiles"]
+    first = ["universe", "prices", "corporate_actions"]
+    last = ["factor_timeseries", "factor_quantiles", "factor_information", "factor_trading"]
     factors = [name for name in names if name not in (*first, *last)]
     assert len(factors) == len(FEW_FACTORS)
     return first, factors, last
@@ -51,7 +52,7 @@ def daily_names(graph: Graph) -> tuple[list[str], list[str], list[str]]:
 class TestAgainstOneRange:
     def test_every_factor_has_values(self, undisturbed: Graph) -> None:
         store = undisturbed.workspace.store
-        assert len(store.tables()) == 8 + len(FEW_FACTORS)
+        assert len(store.tables()) == 14 + len(FEW_FACTORS)
         for name in store.tables():
             rows = store.read(name)
             assert rows.num_rows > 0, name
@@ -88,7 +89,7 @@ class TestAgainstOneRange:
             for day in alone:
                 graph.run(*names, start=day, end=day)
         graph.run("factor_details")
-        graph.run("factor_summary", "tear_sheet")
+        graph.run("factor_summary", "factor_correlations", "factor_evidence", "promoted_factors", "tear_sheet")
         assert graph.checksums() == undisturbed.checksums()
         pages = [g.workspace.tear_sheet_path.read_text(encoding="utf-8") for g in (graph, undisturbed)]
         assert len(pages[0]) > 1_000_000
@@ -133,7 +134,7 @@ class TestProperties:
         before = Slice(end=cut + timedelta(days=1))
         whole, short = undisturbed.workspace.store, graph.workspace.store
         with_dates = [name for name in short.tables() if "date" in short.read(name).column_names]
-        assert len(with_dates) == 6 + len(FEW_FACTORS)
+        assert len(with_dates) == 8 + len(FEW_FACTORS)
         for name in with_dates:
             assert checksum(short.read(name)) == checksum(whole.read(name, before)), name
         graph.instance.dispose()

@@ -7,7 +7,13 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from factor_assets.evaluation.pictures import _bands, cumulative_spread_png, value_band_png
+from factor_assets.errors import MisalignedError
+from factor_assets.evaluation.pictures import (
+    _bands,
+    correlation_heat_map_png,
+    cumulative_spread_png,
+    value_band_png,
+)
 from factor_assets_tests.evaluation.evidence import evidence
 
 NOTHING = pa.schema([("date", pa.date32()), ("ticker", pa.string()), ("value", pa.float64())]).empty_table()
@@ -78,3 +84,31 @@ class TestProperties:
         assert cumulative_spread_png(timeseries.slice(0, 0)).startswith(b"\x89PNG")
         assert value_band_png(NOTHING).startswith(b"\x89PNG")
         assert value_band_png(values.slice(0, 800)).startswith(b"\x89PNG")
+
+
+class TestHeatMap:
+    @pytest.mark.parametrize("n", [0, 1, 6, 40, 41, 300])
+    def test_any_number_of_factors(self, n: int) -> None:
+        correlation = np.corrcoef(np.random.default_rng(n).normal(size=(n, 30))) if n > 1 else np.ones((n, n))
+        names = [f"name_{i}_$" for i in range(n)]
+        picture = correlation_heat_map_png(correlation, names=names, title="t")
+        assert len(picture) < 200_000
+        with Image.open(io.BytesIO(picture)) as image:
+            assert image.size == (800, 700)
+        assert correlation_heat_map_png(correlation, names=names, title="t") == picture
+
+    def test_colours_tell_sign_and_what_is_unknown(self) -> None:
+        colours = []
+        for value in (1.0, -1.0, 0.0, np.nan):
+            picture = correlation_heat_map_png(np.full((2, 2), value), names=["a", "b"])
+            with Image.open(io.BytesIO(picture)) as image:
+                colours.append(image.convert("RGB").getpixel((300, 200)))
+        blue, orange, white, grey = (np.array(colour, dtype=int) for colour in colours)
+        assert blue[2] > blue[0] + 100
+        assert orange[0] > orange[2] + 100
+        assert white.min() > 245
+        assert 150 < grey.min() <= grey.max() < 230
+
+    def test_names_of_another_number(self) -> None:
+        with pytest.raises(MisalignedError, match=r"2 factors wants correlations of shape \(2, 2\), got \(3, 3\)"):
+            correlation_heat_map_png(np.eye(3), names=["a", "b"])

@@ -173,8 +173,11 @@ class TestProperties:
 
     def test_the_page_has_the_one_factor(self) -> None:
         page = look().tear_sheet()
-        assert "1 factor on all" in page
-        assert "mine" in page
+        assert '<h1 id="factor-name">mine</h1>' in page
+        assert "a &lt; b" in page
+        assert "href" not in page, "a page that stands alone leads nowhere"
+        assert f"Mean rank IC {look().rank_ic.mean:+.4f} over 2 sessions".replace("-", "\u2212") in page
+        assert "a look tests nothing against the trials" in page
 
 
 class TestErrors:

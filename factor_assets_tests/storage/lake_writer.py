@@ -4,6 +4,7 @@
 then the first day of the month, which every other writer writes too.
 `python -m factor_assets_tests.storage.lake_writer endless <root> <first generation> <n>`: rewrites both whole tables
 with the generation's number, n times; says so before the first one.
+`python -m factor_assets_tests.storage.lake_writer append <root> <first trial> <n>`: adds n trials, one by one.
 """
 
 import sys
@@ -14,7 +15,15 @@ import pyarrow as pa
 
 from factor_assets.storage.lake import LakeStore
 from factor_assets.storage.slice import EVERYTHING
-from factor_assets_tests.storage.market_rows import FACTOR, PROVENANCE, block, factor_rows, history_rows, span
+from factor_assets_tests.storage.market_rows import (
+    FACTOR,
+    PROVENANCE,
+    block,
+    factor_rows,
+    history_rows,
+    span,
+    trial_rows,
+)
 
 MONTH = date(2020, 3, 1)
 TICKERS = [f"T{n:02d}" for n in range(20)]
@@ -42,6 +51,10 @@ def main() -> None:
             assert (version.slice, version.n_rows) == (part, rows.num_rows), "the version of another writer"
         rows = factor_rows(block(MONTH, 1, TICKERS, value=float(first)))
         store.write(FACTOR, span(MONTH, 1), rows, provenance=PROVENANCE)
+    elif what == "append":
+        for number in range(int(first), int(first) + int(n)):
+            version = store.append("trials", trial_rows(number), provenance=PROVENANCE)
+            assert (version.operation, version.n_rows) == ("append", 1), "the version of another writer"
     else:
         sys.stdout.write("ready\n")
         sys.stdout.flush()

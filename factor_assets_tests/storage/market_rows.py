@@ -1,12 +1,13 @@
 """Rows and slices that the storage tests share."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 
 from factor_assets.storage.slice import Slice
 from factor_assets.storage.store import Provenance
+from factor_assets.tables import TABLES
 
 FACTOR = "factors/momentum/ret_12_1"
 PROVENANCE = Provenance(source="sample (synthetic)", run_id="run-1", code_version="v1", inputs={"prices": "3"})
@@ -66,3 +67,16 @@ def history_rows(tickers: list[str], days: int, *, seed: int = 0) -> pa.Table:
             "source": pa.array([SOURCE] * n),
         }
     )
+
+
+def trial_rows(*numbers: int) -> pa.Table:
+    """Rows of trials with the numbers as ids."""
+    now = datetime(2022, 1, 3, tzinfo=UTC)
+    schema = TABLES["trials"].schema
+    rows = [
+        dict.fromkeys(schema.names)
+        | {"trial_id": f"{n}", "tried_at": now, "factor_name": "f", "factor_type": "own", "universe": "all"}
+        | {"horizon": 1, "has_holdout": False, "source": SOURCE}
+        for n in numbers
+    ]
+    return pa.Table.from_pylist(rows, schema=schema)

@@ -32,6 +32,7 @@ from factor_assets_tests.storage.market_rows import (
     factor_rows,
     history_rows,
     span,
+    trial_rows,
 )
 
 STORES = ("memory", "lake")
@@ -224,6 +225,28 @@ class TestProperties:
             assert checksum(store.read(FACTOR)) == before
             assert store.latest_version(FACTOR) == latest
 
+    def test_rows_are_added_to_those_that_are_there(self, store: Store) -> None:
+        first = store.append("trials", trial_rows(2), provenance=PROVENANCE)
+        second = store.append("trials", trial_rows(1, 3), provenance=PROVENANCE)
+        third = store.append("trials", trial_rows(1), provenance=PROVENANCE)
+        assert store.read("trials")["trial_id"].to_pylist() == ["1", "1", "2", "3"], "in the order of the key"
+        assert store.read("trials", as_of=first.id).num_rows == 1
+        assert [v.n_rows for v in store.versions("trials")] == [1, 2, 1]
+        assert (second.operation, second.slice, second.provenance) == ("append", EVERYTHING, PROVENANCE)
+        assert store.latest_version("trials") == third
+        assert (store.tables(), store.read("trials").schema) == (["trials"], TABLES["trials"].schema)
+        store.maintain(keep=timedelta(0))
+        assert store.read("trials").num_rows == 4
+
+    def test_rows_are_added_to_a_table_by_date_too_and_replaced_after(self, store: Store) -> None:
+        store.write(FACTOR, span(JANUARY, 200), factor_rows(block(JANUARY, 200, ["A"], value=1)), provenance=PROVENANCE)
+        store.append(FACTOR, factor_rows(block(JANUARY, 200, ["B"], value=2)), provenance=PROVENANCE)
+        assert as_dict(store.read(FACTOR)) == block(JANUARY, 200, ["A"], value=1) | block(JANUARY, 200, ["B"], value=2)
+        assert store.read(FACTOR)["ticker"].to_pylist()[:2] == ["A", "B"]
+        part = span(JANUARY, 200)
+        store.write(FACTOR, part, factor_rows(block(JANUARY, 1, ["C"], value=3)), provenance=PROVENANCE)
+        assert as_dict(store.read(FACTOR)) == {(JANUARY, "C"): 3.0}
+
 
 class TestErrors:
     def test_undeclared_table(self, store: Store) -> None:
@@ -232,6 +255,7 @@ class TestErrors:
             lambda: store.versions("price"),
             lambda: store.latest_version("price"),
             lambda: store.write("price", EVERYTHING, factor_rows({}), provenance=PROVENANCE),
+            lambda: store.append("price", factor_rows({}), provenance=PROVENANCE),
         ):
             with pytest.raises(UnknownTableError, match="No table 'price' is declared; did you mean 'prices'"):
                 act()
@@ -250,6 +274,14 @@ class TestErrors:
             SchemaMismatchError, match=r"missing: value; not declared: val; given twice: none\. Declare"
         ):
             store.write(FACTOR, EVERYTHING, rows, provenance=PROVENANCE)
+
+    def test_rows_that_cannot_be_added(self, store: Store) -> None:
+        with pytest.raises(SchemaMismatchError, match="missing: date, ticker, value; not declared: "):
+            store.append(FACTOR, trial_rows(1).drop_columns(["horizon"]), provenance=PROVENANCE)
+        store.append("trials", trial_rows(1), provenance=PROVENANCE)
+        with pytest.raises(SourceMixedError, match="holds rows of 'sample"):
+            store.append("trials", trial_rows(2), provenance=Provenance(source="files"))
+        assert store.read("trials").num_rows == 1
 
     def test_a_text_in_a_number(self, store: Store) -> None:
         rows = factor_rows(block(JANUARY, 1, ["A"], value=1.0)).set_column(2, "value", pa.array(["n/a"]))

@@ -18,7 +18,7 @@ from factor_assets.storage.memory import MemoryStore
 from factor_assets.storage.rows import checksum
 from factor_assets.storage.slice import EVERYTHING
 from factor_assets_tests.storage.lake_writer import DAYS, MONTH, TICKERS, generation
-from factor_assets_tests.storage.market_rows import FACTOR, PROVENANCE, as_dict
+from factor_assets_tests.storage.market_rows import FACTOR, PROVENANCE, as_dict, trial_rows
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -78,6 +78,52 @@ class TestConcurrentWriters:
         second.write(FACTOR, EVERYTHING, rows, provenance=PROVENANCE)
         assert checksum(first.read(FACTOR)) == checksum(rows)
         assert len(first.versions(FACTOR)) == 1
+
+
+class TestConcurrentAppends:
+    def test_no_trial_is_lost_when_four_processes_record_twenty_five_each(self, tmp_path: Path) -> None:
+        # All of them race for the creation of the table; one compacts it meanwhile.
+        writers = [start_writer("append", tmp_path / "lake", 25 * n, 25) for n in range(4)]
+        store = LakeStore(tmp_path / "lake")
+        while any(writer.poll() is None for writer in writers):
+            store.maintain()
+        for writer in writers:
+            writer.communicate()
+        assert [writer.returncode for writer in writers] == [0] * 4
+        assert sorted(map(int, store.read("trials")["trial_id"].to_pylist())) == list(range(100))
+        assert sum(v.operation == "append" for v in store.versions("trials")) == 100
+        store.maintain(keep=timedelta(0))
+        assert store.read("trials").num_rows == 100
+
+    def test_a_table_that_another_writer_creates_meanwhile(self, tmp_path: Path) -> None:
+        first, second = LakeStore(tmp_path), LakeStore(tmp_path)
+        look = second._open
+
+        def look_and_lose(table: str) -> object:
+            seen = look(table)
+            if seen is None:
+                first.append(table, trial_rows(1), provenance=PROVENANCE)
+            return seen
+
+        second._open = look_and_lose
+        second.append("trials", trial_rows(2), provenance=PROVENANCE)
+        assert first.read("trials")["trial_id"].to_pylist() == ["1", "2"]
+
+    def test_what_is_added_while_everything_is_replaced_stays(self, tmp_path: Path) -> None:
+        # As if it had been added just after.
+        first, second = LakeStore(tmp_path), LakeStore(tmp_path)
+        first.append("trials", trial_rows(1), provenance=PROVENANCE)
+        look = second._open
+
+        def look_and_lose(table: str) -> object:
+            snapshot = look(table)
+            first.append(table, trial_rows(2), provenance=PROVENANCE)
+            second._open = look
+            return snapshot
+
+        second._open = look_and_lose
+        second.write("trials", EVERYTHING, trial_rows(3), provenance=PROVENANCE)
+        assert first.read("trials")["trial_id"].to_pylist() == ["2", "3"]
 
 
 class TestKilledWriters:

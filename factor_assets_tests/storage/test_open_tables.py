@@ -57,6 +57,14 @@ class TestAgainstWhatWasWritten:
         ]
         assert store.read(NAME, as_of=before).column_names == ["date", "ticker", "first", "source"]
 
+    def test_rows_that_are_added_bring_columns_and_may_lack_some(self, store: Store) -> None:
+        write(store, JANUARY, first=1.0)
+        store.append(NAME, rows(FEBRUARY, second=3.0), provenance=PROVENANCE)
+        assert store.read(NAME, columns=["first", "second"]).to_pylist() == [
+            {"first": 1.0, "second": None},
+            {"first": None, "second": 3.0},
+        ]
+
     def test_a_column_that_goes_is_null_where_it_went(self, store: Store) -> None:
         write(store, JANUARY, first=1.0, second=5.0)
         write(store, FEBRUARY, first=2.0)
