@@ -21,6 +21,7 @@ from factor_assets.defs.evaluation import (
     value_tables,
 )
 from factor_assets.defs.materialization import on_all, replace_slice, table_asset
+from factor_assets.defs.novelty import CORRELATIONS
 from factor_assets.defs.partitions import dates, earlier, slice_of
 from factor_assets.defs.trials import record_evaluated
 from factor_assets.evaluation.evidence import factor_evidence, rank_ic_tstats
@@ -33,7 +34,6 @@ from factor_assets.workspace import Workspace
 
 INFORMATION, TRADING = dg.AssetKey("factor_information"), dg.AssetKey("factor_trading")
 EVIDENCE = dg.AssetKey("factor_evidence")
-CORRELATIONS = dg.AssetKey("factor_correlations")
 
 _TOLD = 3
 """Factors without evidence that the check's sentence names; its metadata has all."""

@@ -9,8 +9,9 @@ from typing import Any
 import dagster as dg
 
 from factor_assets.defs.evaluation import GROUP, evaluated_factors
-from factor_assets.defs.evidence import CORRELATIONS, EVIDENCE
+from factor_assets.defs.evidence import EVIDENCE
 from factor_assets.defs.materialization import replace_slice, table_asset
+from factor_assets.defs.novelty import CORRELATIONS
 from factor_assets.evaluation.promotion import GATES, promote
 from factor_assets.settings import version_of
 from factor_assets.storage.slice import EVERYTHING

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from factor_assets.errors import EvaluationError
 from factor_assets.evaluation import sharpe
 from factor_assets.evaluation.evidence_by_date import horizons_of
+from factor_assets.evaluation.factor_correlations import closest_factors
 from factor_assets.evaluation.hit_rate import hit_rate
 from factor_assets.evaluation.monotonicity import monotonicity
 from factor_assets.evaluation.multiple_testing import Correction, adjusted_pvalues
@@ -136,7 +137,7 @@ def factor_evidence(
     }
     family_size = max(n_trials or 0, len(names))
     variance = _variance([ratio.per_session for ratio in ratios.values()])
-    closest = _closest(correlations)
+    closest = _closest_columns(correlations)
     rows = []
     for name in names:
         sessions = _sessions_of(name, by_factor, settings)
@@ -320,20 +321,13 @@ def _correct(rows: Sequence[dict[str, Any]], horizons: Iterable[int], family_siz
                 row[column] = corrected
 
 
-def _closest(correlations: pa.Table | None) -> dict[_Name, dict[str, Any]]:
-    """Factor -> the other one with the largest absolute rank correlation; ties go to the first by name."""
-    nearest: dict[_Name, dict[str, Any]] = {}
+def _closest_columns(correlations: pa.Table | None) -> dict[_Name, dict[str, Any]]:
     if correlations is None:
-        return nearest
-    keys = ("factor_type", "factor_name", "other_type", "other_name")
-    for row in correlations.sort_by([(key, "ascending") for key in keys]).to_pylist():
-        name, other = (row["factor_type"], row["factor_name"]), (row["other_type"], row["other_name"])
-        size = row["rank_correlation"]
-        if size is None or name == other:
-            continue
-        if name not in nearest or abs(size) > abs(nearest[name]["closest_correlation"]):
-            nearest[name] = {"closest_factor": "/".join(other), "closest_correlation": size}
-    return nearest
+        return {}
+    return {
+        name: {"closest_factor": f"{near[0]}/{near[1]}", "closest_correlation": near[2]}
+        for name, near in closest_factors(correlations).items()
+    }
 
 
 def _numbers(rows: pa.Table, column: str) -> Array:

@@ -24,8 +24,13 @@ from factor_assets.workspace import Workspace
 from factor_assets_tests.market import FEW_FACTORS, run, small_settings
 
 DEFINITIONS = build_definitions(small_settings(Path("unused")))
-N_DAILY = 5 + len(FEW_FACTORS)
-"""Prices, corporate_actions, universe, factor_timeseries, factor_quantiles and the factors."""
+EVIDENCE = {"factor_timeseries", "factor_quantiles", "factor_information", "factor_trading"}
+REPORT = {"factor_summary", "factor_correlations", "factor_evidence", "promoted_factors", "tear_sheet"}
+N_DAILY = 3 + len(EVIDENCE) + len(FEW_FACTORS)
+"""Prices, corporate_actions, universe, the evidence by date and the factors."""
+
+N_FOLLOW = 1 + len(EVIDENCE)
+"""An edited factor and what follows from it by date."""
 
 N_MONTHS, N_TICKERS = 4, 11
 """The twelfth ticker was delisted before these months."""
@@ -48,7 +53,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         "load_prices": (N_TICKERS, 0, 0),
         "daily": (N_MONTHS * N_DAILY, 0, 0),
         "details": (N_TICKERS, 0, 0),
-        "report": (2, 0, 0),
+        "report": (len(REPORT), 0, 0),
     }
     return settings
 
@@ -89,8 +94,7 @@ class TestResolve:
         assert names(resolve(DEFINITIONS, asked)) == found
 
     def test_a_plus_adds_what_follows(self) -> None:
-        follows = {"factor_timeseries", "factor_quantiles", "factor_details", "factor_summary", "tear_sheet"}
-        assert names(resolve(DEFINITIONS, ["momentum+"])) == {"ret_12_1"} | follows
+        assert names(resolve(DEFINITIONS, ["momentum+"])) == {"ret_12_1", "factor_details"} | EVIDENCE | REPORT
 
 
 class TestMissingOnly:
@@ -99,7 +103,7 @@ class TestMissingOnly:
             "load_prices": (0, N_TICKERS, 0),
             "daily": (0, N_MONTHS * N_DAILY, 0),
             "details": (0, N_TICKERS, 0),
-            "report": (0, 2, 0),
+            "report": (0, len(REPORT), 0),
         }
 
     def test_an_edited_factor_and_what_follows_are_made_again(
@@ -110,23 +114,23 @@ class TestMissingOnly:
             edit(edited, "ret_12_1")
             assert account_of(made, missing_only=True) == {
                 "load_prices": (0, N_TICKERS, 0),
-                "daily": (N_MONTHS * 3, N_MONTHS * (N_DAILY - 3), 0),
+                "daily": (N_MONTHS * N_FOLLOW, N_MONTHS * (N_DAILY - N_FOLLOW), 0),
                 "details": (N_TICKERS, 0, 0),
-                "report": (2, 0, 0),
+                "report": (len(REPORT), 0, 0),
             }
             assert not Workspace(made).store.read("factors/momentum/ret_12_1").equals(before)
             assert account_of(made, missing_only=True)["daily"] == (0, N_MONTHS * N_DAILY, 0)
-        assert account_of(made, missing_only=True)["daily"] == (N_MONTHS * 3, N_MONTHS * (N_DAILY - 3), 0)
+        assert account_of(made, missing_only=True)["daily"] == (N_MONTHS * N_FOLLOW, N_MONTHS * (N_DAILY - N_FOLLOW), 0)
         assert Workspace(made).store.read("factors/momentum/ret_12_1").equals(before)
 
     def test_what_is_older_than_its_input_is_made_again(self, made: Settings) -> None:
         assert account_of(made, names=["rsi_14"], start=date(2023, 3, 1)) == {"daily": (2, 0, 0)}
-        # The two months of the time series and of the quantiles, then what is made from them.
+        # The two months of the evidence by date, then what is made from them.
         assert account_of(made, missing_only=True) == {
             "load_prices": (0, N_TICKERS, 0),
-            "daily": (2 * 2, N_MONTHS * N_DAILY - 4, 0),
+            "daily": (2 * len(EVIDENCE), N_MONTHS * N_DAILY - 2 * len(EVIDENCE), 0),
             "details": (N_TICKERS, 0, 0),
-            "report": (2, 0, 0),
+            "report": (len(REPORT), 0, 0),
         }
 
     def test_only_the_dates_asked_for_are_made(self, tmp_path: Path) -> None:
@@ -155,7 +159,7 @@ class TestFailures:
         assert names(daily.without) == {"factor_timeseries", "factor_quantiles"}
         assert names(accounts["details"].held_up) == {"factor_details"}
         assert (accounts["details"].made, accounts["details"].failed) == (0, N_TICKERS)
-        assert names(accounts["report"].held_up) == {"factor_summary", "tear_sheet"}
+        assert names(accounts["report"].held_up) == REPORT
 
     def test_one_bad_ticker_does_not_stop_the_others(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         fetch = SampleSource.fetch
@@ -187,7 +191,7 @@ class TestProgress:
     def test_counts_up_to_all_of_each_stage(self, made: Settings) -> None:
         heard: list[tuple[str, int, int]] = []
         run(made, names=["rsi_14+"], progress=lambda *told: heard.append(told))
-        for stage, total in (("daily", 3 * N_MONTHS), ("details", N_TICKERS), ("report", 2)):
+        for stage, total in (("daily", N_FOLLOW * N_MONTHS), ("details", N_TICKERS), ("report", len(REPORT))):
             done = [n for name, n, of in heard if name == stage and of == total]
             assert done == sorted(done)
             assert done[-1] == total
