@@ -12,7 +12,7 @@ from datetime import date
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -122,7 +122,9 @@ class EvaluationSettings(_Section):
     horizon: int = Field(1, ge=1, le=252, description="Sessions of the forward return of IC and quantiles.")
     risk_free_rate: float = Field(0.02, gt=-0.5, lt=0.5, description="Fraction per year, in the Sharpe ratio.")
     min_observations: int = Field(30, ge=3, description="Sessions below which a ticker gets no regression.")
-    horizons: tuple[int, ...] = Field((1, 5, 10, 20), description="Sessions of the forward returns of the IC decay.")
+    horizons: tuple[Annotated[int, Field(ge=1, le=252)], ...] = Field(
+        (1, 5, 10, 20), description="Sessions of the forward returns of the IC decay."
+    )
     participation_rate: float = Field(
         0.05, gt=0, le=1, description="Share of a name's traded value that one's own trading may be, for the capacity."
     )
@@ -334,7 +336,8 @@ def _explain(error: ValidationError, *, file: Path, origin: Mapping[str, str]) -
     lines = []
     for problem in error.errors(include_url=False):
         name = ".".join(str(part) for part in problem["loc"])
-        given = [variable for key, variable in origin.items() if f"{key}.".startswith(f"{name}.")]
+        # a section's problem comes from any of its settings, that of an item in a list from the list
+        given = [v for key, v in origin.items() if f"{key}.".startswith(f"{name}.") or f"{name}.".startswith(f"{key}.")]
         where = ", ".join(given) or (str(file) if file.exists() else "the defaults")
         if problem["type"] == "extra_forbidden":
             section = problem["loc"][:-1]

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from factor_assets.defs.factors import factor_key
 from factor_assets.defs.libraries import library_key
-from factor_assets.defs.materialization import on_all, replace_slice, table_asset
+from factor_assets.defs.materialization import on_all, replace_selected, replace_slice, table_asset
 from factor_assets.defs.partitions import TICKERS, dates, earlier, slice_of
 from factor_assets.evaluation.regressions import factor_details as regress_tickers
 from factor_assets.evaluation.summary import factor_summary as summarise
@@ -80,18 +80,14 @@ def _by_date(workspace: Workspace) -> dg.AssetsDefinition:
             source=workspace.source.label,
             start_row=len(panel.dates) - len(workspace.sessions(part)),
         )
-        for key, rows in ((TIMESERIES, evidence.timeseries), (QUANTILES, evidence.quantiles)):
-            if key in context.selected_asset_keys:
-                yield replace_slice(
-                    context,
-                    workspace,
-                    key.to_user_string(),
-                    part,
-                    rows,
-                    asset_key=key,
-                    code_version=code_version,
-                    inputs=("prices", "universe", *tables),
-                )
+        yield from replace_selected(
+            context,
+            workspace,
+            part,
+            {TIMESERIES: evidence.timeseries, QUANTILES: evidence.quantiles},
+            code_version=code_version,
+            inputs=("prices", "universe", *tables),
+        )
         if TIMESERIES in context.selected_asset_keys:
             yield _sessions_check(evidence.timeseries, workspace, factors)
 

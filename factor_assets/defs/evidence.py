@@ -20,7 +20,7 @@ from factor_assets.defs.evaluation import (
     stored_values,
     value_tables,
 )
-from factor_assets.defs.materialization import on_all, replace_slice, table_asset
+from factor_assets.defs.materialization import on_all, replace_selected, replace_slice, table_asset
 from factor_assets.defs.novelty import CORRELATIONS
 from factor_assets.defs.partitions import dates, earlier, slice_of
 from factor_assets.defs.trials import record_evaluated
@@ -85,18 +85,14 @@ def _by_date(workspace: Workspace) -> dg.AssetsDefinition:
             source=workspace.source.label,
             start_row=len(panel.dates) - len(workspace.sessions(part)),
         )
-        for key, rows in ((INFORMATION, evidence.information), (TRADING, evidence.trading)):
-            if key in context.selected_asset_keys:
-                yield replace_slice(
-                    context,
-                    workspace,
-                    key.to_user_string(),
-                    part,
-                    rows,
-                    asset_key=key,
-                    code_version=code_version,
-                    inputs=inputs,
-                )
+        yield from replace_selected(
+            context,
+            workspace,
+            part,
+            {INFORMATION: evidence.information, TRADING: evidence.trading},
+            code_version=code_version,
+            inputs=inputs,
+        )
 
     return factor_information
 

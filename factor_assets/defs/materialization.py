@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -169,6 +169,30 @@ def replace_parts(
         context.add_asset_metadata(told, asset_key=asset_key, partition_key=context.partition_keys[-1])
         told = {}
     return dg.MaterializeResult(asset_key=asset_key, data_version=dg.DataVersion(version.id), metadata=told)
+
+
+def replace_selected(
+    context: dg.AssetExecutionContext,
+    workspace: Workspace,
+    part: Slice,
+    rows_of: Mapping[dg.AssetKey, pa.Table],
+    *,
+    code_version: str,
+    inputs: tuple[str, ...],
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Replace the slice of those of an op's tables that the run asks for."""
+    for key, rows in rows_of.items():
+        if key in context.selected_asset_keys:
+            yield replace_slice(
+                context,
+                workspace,
+                key.to_user_string(),
+                part,
+                rows,
+                asset_key=key,
+                code_version=code_version,
+                inputs=inputs,
+            )
 
 
 def write(
