@@ -253,4 +253,6 @@ class TestErrors:
     def test_a_horizon_below_one_session(self) -> None:
         panel, factors = market(0)
         with pytest.raises(EvaluationError, match="at least 1 session"):
-            evidence_by_date(factors, panel, settings=EvaluationSettings(horizons=(0, 1)), **NAMES)
+            evidence_by_date(
+                factors, panel, settings=EvaluationSettings().model_copy(update={"horizons": (0, 1)}), **NAMES
+            )
