@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from factor_assets.factors.factor import Factor
     from factor_assets.factors.registry import all_factors
     from factor_assets.panel.panel import Panel
-    from factor_assets.settings import Settings, load_settings
+    from factor_assets.settings import Settings
+    from factor_assets.settings_file import load_settings
     from factor_assets.storage.slice import Slice
     from factor_assets.trial import check_factor, evaluate_factor
     from factor_assets.workspace import Workspace
@@ -56,7 +57,7 @@ _HOME = {
     "check_factor": "trial",
     "evaluate": "expressions.engine",
     "evaluate_factor": "trial",
-    "load_settings": "settings",
+    "load_settings": "settings_file",
     "parse": "expressions",
 }
 

@@ -192,6 +192,38 @@ def last_completed_session(calendar: str, now: datetime) -> date:
     return known.sessions[position].item()  # type: ignore[no-any-return]
 
 
+def sessions_after(calendar: str, days: Dates) -> Dates:
+    """Return the first session strictly after each day.
+
+    Parameters
+    ----------
+    days
+        datetime64[D] of shape (n,), in any order; NaT stays NaT, and so does a day after which the calendar knows no
+        session.
+    """
+    known = _calendar(calendar)
+    return _from_position(known, np.searchsorted(known.sessions, days, side="right"), days)
+
+
+def sessions_closing_after(calendar: str, moments: npt.NDArray[np.datetime64]) -> Dates:
+    """Return the first session that closes strictly after each moment.
+
+    Parameters
+    ----------
+    moments
+        datetime64 in UTC of shape (n,), in any order; NaT stays NaT, as above.
+    """
+    known = _calendar(calendar)
+    return _from_position(known, np.searchsorted(known.closes, moments, side="right"), moments)
+
+
+def _from_position(known: _Calendar, position: npt.NDArray[np.int64], given: npt.NDArray[np.datetime64]) -> Dates:
+    inside = (position < len(known.sessions)) & ~np.isnat(given)
+    found = np.full(len(given), np.datetime64("NaT", "D"))
+    found[inside] = known.sessions[position[inside]]
+    return found
+
+
 def _require_known(known: _Calendar, *days: date) -> None:
     first, last = known.sessions[0].item(), known.sessions[-1].item()
     # Slack of a week: ANCHOR itself and a year's last days are usually not sessions.

@@ -12,7 +12,8 @@ from rich.text import Text
 
 from factor_assets.cli_factor import app as factor_app
 from factor_assets.errors import FactorAssetsError, SettingsError
-from factor_assets.settings import Settings, load_settings
+from factor_assets.settings import Settings
+from factor_assets.settings_file import load_settings
 from factor_assets.terminal import (
     console,
     notes,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from factor_assets.errors import SettingsError, UnknownFactorError, did_you_mean
-from factor_assets.settings import load_settings
+from factor_assets.settings_file import load_settings
 from factor_assets.terminal import print_factors, print_facts, print_libraries, print_look, print_rows, say
 
 app = typer.Typer(help="List, show, try and declare factors.", no_args_is_help=True)
@@ -43,7 +43,10 @@ def list_factors(
         print_libraries(list(libraries.values()))
     left_out = len(factors) - len(workspace.factors)
     if left_out:
-        say(f'{left_out} of {len(factors)} factors are no assets here; factors.families chooses which are ("all").')
+        say(
+            f'{left_out} of {len(factors)} factors are no assets here; factors.families chooses which are ("all").'
+            " Those that read filings, reports or news want sec.contact, reports.path or news.source."
+        )
 
 
 @app.command()

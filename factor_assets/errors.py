@@ -3,7 +3,11 @@
 FactorAssetsError
 ├── SettingsError            a setting is missing, malformed or contradicts another
 ├── SourceError              the outside world did not deliver what was asked
-│   └── MalformedDataError   a file or answer cannot be read as prices at all
+│   ├── MalformedDataError   a file or answer cannot be read as what it should be at all
+│   └── ServiceError         an outside service refused, or did not answer in spite of retries
+├── UnreadableDocumentError  a report or filing that no text can be read from
+├── LanguageModelError       an answer of a language model that is no answer
+│   └── BudgetError          the next call could cost more than the run may spend
 ├── UniverseError            an unknown universe, or one with no known name
 ├── CalendarError            an unknown exchange, or dates outside its calendar
 ├── PanelError               rows that cannot form a panel
@@ -19,7 +23,9 @@ FactorAssetsError
     ├── OutsideSliceError    rows that do not belong to the slice being replaced
     ├── SchemaMismatchError  rows whose columns differ from the declaration
     ├── SourceMixedError     rows of another source than the table holds
-    └── WriteConflictError   other writers kept winning until the retries ran out
+    ├── WriteConflictError   other writers kept winning until the retries ran out
+    └── DocumentError        raw documents cannot be read or written
+        └── DocumentNotFoundError  there is no document of that key
 
 A message says what was wanted, what came and what to do; where there are valid choices it names the nearest.
 """
@@ -41,7 +47,23 @@ class SourceError(FactorAssetsError):
 
 
 class MalformedDataError(SourceError):
-    """A file or answer cannot be read as prices at all."""
+    """A file or answer cannot be read as what it should be at all."""
+
+
+class ServiceError(SourceError):
+    """An outside service refused, or did not answer in spite of retries."""
+
+
+class UnreadableDocumentError(FactorAssetsError):
+    """A report or filing that no text can be read from."""
+
+
+class LanguageModelError(FactorAssetsError):
+    """An answer of a language model that is no answer."""
+
+
+class BudgetError(LanguageModelError):
+    """The next call could cost more than the run may spend."""
 
 
 class UniverseError(FactorAssetsError):
@@ -121,6 +143,14 @@ class SourceMixedError(StoreError):
 
 class WriteConflictError(StoreError):
     """Other writers kept winning until the retries ran out."""
+
+
+class DocumentError(StoreError):
+    """Raw documents cannot be read or written."""
+
+
+class DocumentNotFoundError(DocumentError):
+    """There is no document of that key."""
 
 
 def did_you_mean(given: str, choices: Iterable[str]) -> str:

@@ -1,33 +1,20 @@
-"""The only reader of the environment and of the settings file.
+"""Everything a user may choose, validated: sections, defaults and what follows from them.
 
-Values come, in this order, from environment variables (`FACTOR_ASSETS_UNIVERSE__NAME=sp500`: section and setting joined
-by two underscores), from the file named by `FACTOR_ASSETS_SETTINGS` or `factor_assets.toml` in the current folder, and
-from the defaults below, which give the synthetic sample market on a lake in `.factor_assets/`. Secrets never live here.
+What does not belong here: where values come from (`settings_file.py`), what a table holds (`tables.py`).
 """
 
-import os
-import tomllib
-from collections.abc import Mapping
 from datetime import date
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, Field, field_validator, model_validator
 
-from factor_assets.errors import SettingsError, did_you_mean
-
-ENVIRONMENT_PREFIX = "FACTOR_ASSETS_"
-SETTINGS_FILE = "factor_assets.toml"
+from factor_assets.store_settings import ClickHouseSettings, S3Settings, Section, StoreSettings
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DataSettings(_Section):
+class DataSettings(Section):
     """Where prices come from, and which sessions matter."""
 
     source: str = Field("sample", description="Price source: sample, files, yahoo, or one of your own.")
@@ -36,7 +23,7 @@ class DataSettings(_Section):
     end: date | None = Field(None, description="Last session wanted; default open, or the sample's last.")
 
 
-class SampleSettings(_Section):
+class SampleSettings(Section):
     """The synthetic market."""
 
     seed: int = Field(7, ge=0, description="Seed; the same seed always gives the same market.")
@@ -49,7 +36,7 @@ class SampleSettings(_Section):
     )
 
 
-class FilesSettings(_Section):
+class FilesSettings(Section):
     """A user's own price files."""
 
     path: str = Field("", description="A Parquet or CSV file, a folder of them, or a glob.")
@@ -66,7 +53,7 @@ class FilesSettings(_Section):
     )
 
 
-class YahooSettings(_Section):
+class YahooSettings(Section):
     """Yahoo Finance through yfinance."""
 
     batch_size: int = Field(20, ge=1, le=200, description="Tickers that are committed together.")
@@ -75,7 +62,7 @@ class YahooSettings(_Section):
     overlap_sessions: int = Field(5, ge=1, le=60, description="Stored sessions fetched again, to notice revisions.")
 
 
-class UniverseSettings(_Section):
+class UniverseSettings(Section):
     """Which companies are compared with each other, and when."""
 
     name: str = Field(
@@ -86,7 +73,7 @@ class UniverseSettings(_Section):
     path: str = Field("", description="Membership intervals of universe `file`: CSV with ticker, start_date, end_date.")
 
 
-class FactorSettings(_Section):
+class FactorSettings(Section):
     """Which factors there are."""
 
     families: tuple[str, ...] = Field(
@@ -106,7 +93,7 @@ class FactorSettings(_Section):
     )
 
 
-class EvaluationSettings(_Section):
+class EvaluationSettings(Section):
     """How factors are tested."""
 
     n_groups: int = Field(3, ge=2, le=20, description="Portfolios that a factor is sorted into.")
@@ -133,9 +120,23 @@ class EvaluationSettings(_Section):
         description="First session of the holdout: evidence ends before it, unless a command or a run asks for it by"
         " name, which the ledger and the page then say.",
     )
+    known_factors: str = Field(
+        "",
+        description="File of known factors' returns that every factor is regressed on, such as French's own CSV files"
+        " (percent), or a Parquet or CSV file with `date` and a column a factor, fractions a session.",
+    )
+    neutralised_on: tuple[str, ...] = Field(
+        (),
+        description="Factors (family/name or name) that are taken out before the marginal rank IC, and that spanning"
+        " regressions have beside the market; default for the marginal rank IC: the closest factor.",
+    )
+    beta_window: int = Field(252, ge=20, le=2520, description="Sessions of the rolling betas.")
+    random_portfolios: int = Field(
+        200, ge=0, le=100_000, description="Random portfolios that each factor is compared with; 0 for none."
+    )
 
 
-class PromotionSettings(_Section):
+class PromotionSettings(Section):
     """What a factor must show to be promoted; each gate is an asset check."""
 
     min_coverage: float = Field(0.5, ge=0, le=1, description="Mean share of the universe with a value.")
@@ -147,13 +148,87 @@ class PromotionSettings(_Section):
     sign_as_published: bool = Field(True, description="Refuse a factor whose rank IC has the other sign.")
 
 
-class PartitionSettings(_Section):
+class DocumentSettings(Section):
+    """Where raw documents are kept: answers of services, filings, reports, answers of the language model."""
+
+    path: str = Field("", description="Folder or s3://bucket/prefix; default `documents` in the home folder.")
+
+
+class SecSettings(Section):
+    """Filings and facts of the SEC; their assets exist once a contact is given."""
+
+    contact: str = Field(
+        "", description="Your name and e-mail address, which the SEC wants in the User-Agent of every request."
+    )
+    data_url: str = Field("https://data.sec.gov", description="Where company facts and submissions come from.")
+    archives_url: str = Field("https://www.sec.gov", description="Where the list of companies and filings come from.")
+    requests_per_second: float = Field(8.0, gt=0, le=9, description="Upper limit over all processes of this home.")
+    retries: int = Field(5, ge=0, le=20, description="Further attempts after 429, 5xx or a failed connection.")
+    timeout: float = Field(30.0, gt=0, le=600, description="Seconds until a request that gives nothing has failed.")
+    filing_texts: bool = Field(False, description="Whether the text of annual and quarterly filings is fetched.")
+    max_age_days: int = Field(
+        550, ge=90, description="Days after the end of a fiscal period from which its numbers are too old to use."
+    )
+
+
+class NewsSettings(Section):
+    """News by ticker and day; their assets exist once a source is given. The key is the variable TAVILY_API_KEY."""
+
+    source: Literal["", "tavily", "files"] = Field("", description="Where news come from; empty for none.")
+    path: str = Field("", description="Parquet or CSV file of headlines, for source files.")
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="Our column name = yours, for files: ticker, published (date or time), title, url, content.",
+    )
+    url: str = Field("https://api.tavily.com", description="Where Tavily is.")
+    max_results: int = Field(10, ge=1, le=20, description="Articles wanted a ticker and day.")
+    requests_per_second: float = Field(2.0, gt=0, le=50, description="Upper limit over all processes of this home.")
+    retries: int = Field(4, ge=0, le=20, description="Further attempts after 429, 5xx or a failed connection.")
+    timeout: float = Field(60.0, gt=0, le=600, description="Seconds until a request that gives nothing has failed.")
+
+
+class LanguageModelSettings(Section):
+    """Who reads texts. The default needs no key and no network. The key is the variable ANTHROPIC_API_KEY."""
+
+    provider: Literal["lexicon", "anthropic", "bedrock"] = Field(
+        "lexicon", description="lexicon scores words by VADER's general list; the others read. Rows say who did."
+    )
+    model: str = Field("", description="Name of the model, as the provider spells it; wanted unless lexicon.")
+    url: str = Field("", description="Where the provider is, if not at its own address.")
+    region: str = Field("", description="Region of Bedrock; default that of the AWS environment.")
+    max_concurrent: int = Field(6, ge=1, le=64, description="Calls at the same time.")
+    requests_per_minute: int = Field(600, ge=1, description="Upper limit of calls begun a minute.")
+    max_tokens: int = Field(2000, ge=100, le=100_000, description="Longest answer in tokens.")
+    retries: int = Field(4, ge=0, le=20, description="Further attempts after 429, 5xx or a failed connection.")
+    timeout: float = Field(120.0, gt=0, le=1800, description="Seconds until a call that gives nothing has failed.")
+    budget: float = Field(5.0, ge=0, description="US dollars that a run may spend; it stops before it spends more.")
+    input_price: float | None = Field(
+        None, ge=0, description="US dollars a million tokens of question; where batch is on, its."
+    )
+    output_price: float | None = Field(None, ge=0, description="US dollars a million tokens of answer, likewise.")
+    batch: bool = Field(False, description="Whether calls go through the batch interface: cheaper, and later.")
+    max_failed_share: float = Field(0.1, ge=0, le=1, description="Share of texts without a number that fails a check.")
+
+
+class ReportSettings(Section):
+    """PDF reports at TICKER/YYYY/YYYYMMDD.pdf; their assets exist once a path is given."""
+
+    path: str = Field("", description="Folder or s3://bucket/prefix that is watched for reports.")
+    word_list: str = Field(
+        "",
+        description="CSV with columns word and kind (positive or negative), for the tone of filings, such as yours of"
+        " Loughran and McDonald; without it the tone is null.",
+    )
+    max_age_days: int = Field(400, ge=30, description="Days after which a report or filing is too old to use.")
+
+
+class PartitionSettings(Section):
     """How date assets are cut."""
 
     grain: Literal["month", "day"] = Field("month", description="One partition a month or a session; same results.")
 
 
-class RunSettings(_Section):
+class RunSettings(Section):
     """How a run executes its steps."""
 
     executor: Literal["in_process", "multiprocess"] = Field(
@@ -161,20 +236,18 @@ class RunSettings(_Section):
     )
 
 
-class StoreSettings(_Section):
-    """Where tables live."""
-
-    kind: Literal["lake"] = Field("lake", description="The store: lake (Delta Lake tables).")
-    path: str = Field("", description="Folder of the lake; default `lake` in the home folder.")
-
-
-class Settings(_Section):
+class Settings(Section):
     """Everything a user may choose."""
 
     home: Path = Field(
         Path(".factor_assets"),
         validate_default=True,
         description="Folder of the lake, the Dagster instance and the reports.",
+    )
+    profile: Literal["local", "scale"] = Field(
+        "local",
+        description="local keeps everything in the home folder; scale has tables in ClickHouse and documents in S3."
+        " Settings of a section say otherwise for their part.",
     )
     data: DataSettings = DataSettings()
     sample: SampleSettings = SampleSettings()
@@ -184,9 +257,16 @@ class Settings(_Section):
     factors: FactorSettings = FactorSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     promotion: PromotionSettings = PromotionSettings()
+    documents: DocumentSettings = DocumentSettings()
+    sec: SecSettings = SecSettings()
+    news: NewsSettings = NewsSettings()
+    language_model: LanguageModelSettings = LanguageModelSettings()
+    reports: ReportSettings = ReportSettings()
     partitions: PartitionSettings = PartitionSettings()
     run: RunSettings = RunSettings()
     store: StoreSettings = StoreSettings()
+    clickhouse: ClickHouseSettings = ClickHouseSettings()
+    s3: S3Settings = S3Settings()
 
     @field_validator("home")
     @classmethod
@@ -199,13 +279,34 @@ class Settings(_Section):
             raise ValueError(f"data.start {self.start} is after data.end {self.last_date}; swap them.")
         if self.data.source == "files" and not self.files.path:
             raise ValueError("data.source is 'files' but files.path is empty; set files.path to your price files.")
-        if "://" in self.store.path:
-            raise ValueError(f"store.path {self.store.path!r} is a URI; the lake wants a folder.")
+        self._require_places()
+        if self.news.source == "files" and not self.news.path:
+            raise ValueError("news.source is 'files' but news.path is empty; set news.path to your headlines.")
+        if self.language_model.provider != "lexicon":
+            if not self.language_model.model:
+                raise ValueError(
+                    f"language_model.provider is {self.language_model.provider!r} but language_model.model is empty;"
+                    " name the model."
+                )
+            if self.language_model.input_price is None or self.language_model.output_price is None:
+                raise ValueError(
+                    "language_model.budget wants to know what a call costs: set language_model.input_price and"
+                    " language_model.output_price, in US dollars a million tokens."
+                )
         if self.universe_name == "list" and not self.universe.tickers:
             raise ValueError("universe.name is 'list' but universe.tickers is empty; name at least one ticker.")
         if self.universe_name == "file" and not self.universe.path:
             raise ValueError("universe.name is 'file' but universe.path is empty; set it to a membership file.")
         return self
+
+    def _require_places(self) -> None:
+        for name, path in (("store.path", self.store.path), ("documents.path", self.documents.path)):
+            if "://" in path and not path.startswith("s3://"):
+                raise ValueError(f"{name} is {path!r}; it wants a folder or s3://bucket/prefix.")
+        if self.store_kind == "clickhouse" and self.clickhouse.interface == "http" and not self.clickhouse.host:
+            raise ValueError("The tables are to be in ClickHouse, but clickhouse.host is empty; name the server.")
+        if self.profile == "scale" and not self.documents.path:
+            raise ValueError("profile is 'scale', but documents.path is empty; set it to s3://bucket/prefix.")
 
     @property
     def start(self) -> date:
@@ -240,9 +341,27 @@ class Settings(_Section):
         return () if chosen == ("all",) else chosen
 
     @property
-    def lake_path(self) -> Path:
-        """Folder of the lake."""
-        return Path(self.store.path).expanduser().absolute() if self.store.path else self.home / "lake"
+    def store_kind(self) -> Literal["lake", "clickhouse"]:
+        """Where tables live, with the default resolved."""
+        return self.store.kind or ("clickhouse" if self.profile == "scale" else "lake")
+
+    @property
+    def lake_path(self) -> str:
+        """Folder or URI of the lake."""
+        if "://" in self.store.path:
+            return self.store.path.rstrip("/")
+        return str(Path(self.store.path).expanduser().absolute() if self.store.path else self.home / "lake")
+
+    @property
+    def chdb_path(self) -> Path:
+        """Folder of the embedded ClickHouse engine."""
+        chosen = self.clickhouse.path
+        return Path(chosen).expanduser().absolute() if chosen else self.home / "clickhouse"
+
+    @property
+    def documents_path(self) -> str:
+        """Folder or URI of the raw documents."""
+        return self.documents.path or str(self.home / "documents")
 
     @cached_property
     def dagster_home(self) -> Path:
@@ -264,128 +383,7 @@ SAMPLE_FACTORS = (
 )
 
 
-def load_settings(path: Path | None = None, *, environment: Mapping[str, str] | None = None) -> Settings:
-    """Read and validate the settings.
-
-    Parameters
-    ----------
-    path
-        Settings file; by default as the module docstring says.
-    environment
-        Variables; by default the process environment.
-
-    Raises
-    ------
-    SettingsError
-        If a file is missing or malformed, or a setting is unknown or invalid; the message names the setting, where it
-        came from, and what to do.
-    """
-    variables = os.environ if environment is None else environment
-    named = path or (
-        Path(variables[f"{ENVIRONMENT_PREFIX}SETTINGS"]) if f"{ENVIRONMENT_PREFIX}SETTINGS" in variables else None
-    )
-    file = named or Path(SETTINGS_FILE)
-    values: dict[str, Any] = {}
-    if file.exists():
-        values = _read_file(file)
-    elif named is not None:
-        raise SettingsError(
-            f"The settings file {file} does not exist; create it or unset {ENVIRONMENT_PREFIX}SETTINGS."
-        )
-    origin: dict[str, str] = {}
-    for name, text in variables.items():
-        if name.startswith(ENVIRONMENT_PREFIX) and name != f"{ENVIRONMENT_PREFIX}SETTINGS":
-            _place(values, origin, name=name, text=text)
-    try:
-        return Settings.model_validate(values)
-    except ValidationError as error:
-        raise SettingsError(_explain(error, file=file, origin=origin)) from error
-
-
-def _read_file(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"The settings file {file} is not valid TOML: {error}. Correct that line.") from error
-    except OSError as error:
-        raise SettingsError(f"The settings file {file} cannot be read: {error.strerror}. Name a TOML file.") from error
-
-
-def _place(values: dict[str, Any], origin: dict[str, str], *, name: str, text: str) -> None:
-    keys = name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
-    target = values
-    for key in keys[:-1]:
-        target = target.setdefault(key, {})
-        if not isinstance(target, dict):
-            raise SettingsError(f"The variable {name} names a section, but {key!r} is a single setting.")
-    target[keys[-1]] = _literal(text)
-    origin[".".join(keys)] = name
-
-
-def _literal(text: str) -> Any:
-    """Read lists and tables as TOML; leave everything else to the setting's own type."""
-    if text.lstrip().startswith(("[", "{")):
-        try:
-            return tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            return text
-    return text
-
-
-def _explain(error: ValidationError, *, file: Path, origin: Mapping[str, str]) -> str:
-    lines = []
-    for problem in error.errors(include_url=False):
-        name = ".".join(str(part) for part in problem["loc"])
-        # a section's problem comes from any of its settings, that of an item in a list from the list
-        given = [v for key, v in origin.items() if f"{key}.".startswith(f"{name}.") or f"{name}.".startswith(f"{key}.")]
-        where = ", ".join(given) or (str(file) if file.exists() else "the defaults")
-        if problem["type"] == "extra_forbidden":
-            section = problem["loc"][:-1]
-            lines.append(
-                f"{name} (from {where}) is not a setting; {did_you_mean(str(problem['loc'][-1]), _names(section))}"
-            )
-        elif name:
-            lines.append(f"{name} (from {where}): {problem['msg']}, got {problem['input']!r}.")
-        else:
-            lines.append(str(problem["msg"]).removeprefix("Value error, "))
-    return "Invalid settings:\n  " + "\n  ".join(lines)
-
-
-def _names(section: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] = Settings
-    for part in section:
-        annotation = model.model_fields[str(part)].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        model = annotation
-    return list(model.model_fields)
-
-
 def version_of(*sections: BaseModel, code: str = "1") -> str:
     """Return a code version that changes with the given settings: `code` and a short hash of the sections."""
     text = "".join(section.model_dump_json() for section in sections)
     return f"{code}-{sha256(text.encode()).hexdigest()[:8]}" if sections else code
-
-
-def settings_page() -> str:
-    """Return `docs/settings.md`: every setting with its variable, default and meaning. A test keeps the file equal."""
-    parts = ["# Settings", (__doc__ or "").split("\n\n", 1)[1].strip()]
-    for name, field in Settings.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            section = field.annotation
-            rows = [_row((name, key), section.model_fields[key]) for key in section.model_fields]
-            parts += [f"## [{name}]", (section.__doc__ or "").strip(), "\n".join([*_HEAD, *rows])]
-        else:
-            parts.append("\n".join([*_HEAD, _row((name,), field)]))
-    return "\n\n".join(parts) + "\n"
-
-
-_HEAD = ("| setting | default | variable | meaning |", "|---|---|---|---|")
-
-
-def _row(path: tuple[str, ...], field: FieldInfo) -> str:
-    default = field.get_default(call_default_factory=True)
-    shown = f"`{default}`" if default not in (None, "", (), {}) else ""
-    choices = ", ".join(f"`{choice}`" for choice in get_args(field.annotation) if isinstance(choice, str))
-    meaning = f"{field.description}{f' Choices: {choices}.' if choices else ''}"
-    return f"| `{path[-1]}` | {shown} | `{ENVIRONMENT_PREFIX}{'__'.join(path).upper()}` | {meaning} |"

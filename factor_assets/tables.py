@@ -9,7 +9,9 @@ from typing import Literal
 
 import pyarrow as pa
 
-from factor_assets.columns import COLUMNS, Column, library_column
+from factor_assets.column import Column, library_column
+from factor_assets.columns import COLUMNS
+from factor_assets.document_columns import FUNDAMENTAL_COLUMNS, RATING_COLUMNS
 from factor_assets.errors import UnknownTableError, did_you_mean
 
 
@@ -66,6 +68,8 @@ def _table(
     return Table(name=name, columns=tuple(COLUMNS[c] for c in columns.split()), key=key, slices=slices, meaning=meaning)
 
 
+_ITEMS = " ".join(c.name for c in FUNDAMENTAL_COLUMNS)
+
 TABLES: Mapping[str, Table] = {
     t.name: t
     for t in (
@@ -117,7 +121,8 @@ TABLES: Mapping[str, Table] = {
         _table(
             "factor_details",
             "factor_name factor_type test_date ticker alpha beta tstat pvalue rsquared conf_int_lower"
-            " conf_int_upper n_observations start_date end_date universe source",
+            " conf_int_upper n_observations alpha_tstat newey_west_tstat newey_west_pvalue start_date end_date universe"
+            " source",
             key=("ticker", "factor_type", "factor_name"),
             slices="ticker",
             meaning="Regression of each ticker's return on each factor's return over all sessions.",
@@ -152,7 +157,8 @@ TABLES: Mapping[str, Table] = {
             " icir mean_rank_ic_tstat rank_ic_pvalue bonferroni_pvalue holm_pvalue fdr_pvalue fdr_any_pvalue n_trials"
             " hit_rate monotonicity_pvalue session_sharpe_ratio probabilistic_sharpe_ratio deflated_sharpe_ratio"
             " min_track_record mean_rank_autocorrelation mean_turnover mean_coverage median_capacity"
-            " fama_macbeth_premium fama_macbeth_tstat closest_factor closest_correlation reason universe source",
+            " fama_macbeth_premium fama_macbeth_tstat random_portfolio_pvalue closest_factor closest_correlation"
+            " neutralised_on marginal_rank_ic marginal_rank_ic_tstat reason universe source",
             key=("factor_type", "factor_name", "horizon"),
             slices="whole",
             meaning="One row a factor and horizon: is it real, is it luck, is it new, what does it cost.",
@@ -164,6 +170,56 @@ TABLES: Mapping[str, Table] = {
             key=("factor_type", "factor_name", "other_type", "other_name"),
             slices="whole",
             meaning="How alike every two factors are; cluster and place are of the first.",
+        ),
+        _table(
+            "factor_variants",
+            "factor_name factor_type date variant variant_return variant_turnover reason universe source",
+            key=("date", "factor_type", "factor_name", "variant"),
+            slices="date",
+            meaning="What each factor earns when its names are weighed, sorted or held in another way.",
+        ),
+        _table(
+            "variant_evidence",
+            "factor_name factor_type variant start_date end_date n_sessions mean_variant_return variant_return_tstat"
+            " variant_volatility variant_sharpe_ratio variant_max_drawdown mean_variant_turnover reason universe"
+            " source",
+            key=("factor_type", "factor_name", "variant"),
+            slices="whole",
+            meaning="One row a factor and variant: does it survive other weights, neutral sorts and slower trading.",
+        ),
+        _table(
+            "factor_rolling_betas",
+            "factor_name factor_type date ticker rolling_beta rolling_beta_tstat rolling_rsquared n_observations"
+            " universe source",
+            key=("ticker", "factor_type", "factor_name", "date"),
+            slices="ticker",
+            meaning="Beta of each ticker on each factor return over the sessions before, at the end of each month.",
+        ),
+        _table(
+            "factor_spanning",
+            "factor_name factor_type benchmark coefficient loading loading_tstat loading_pvalue spanning_rsquared"
+            " n_sessions start_date end_date reason universe source",
+            key=("factor_type", "factor_name", "benchmark", "coefficient"),
+            slices="whole",
+            meaning="Each factor's return on the market, on chosen factors and on the user's known factors: is alpha"
+            " left.",
+        ),
+        _table(
+            "factor_event_curves",
+            "factor_name factor_type offset top_curve bottom_curve n_sorts universe source",
+            key=("factor_type", "factor_name", "offset"),
+            slices="whole",
+            meaning="What the names of the outer quantiles did in the sessions before and after the sort.",
+        ),
+        _table(
+            "factor_selection",
+            "scope n_factors n_sessions start_date end_date best_factor best_sharpe_ratio overfitting_probability"
+            " degradation_slope loss_probability superior_ability_pvalue superior_ability_pvalue_lower"
+            " superior_ability_pvalue_upper grs_statistic grs_pvalue n_trials reason universe source",
+            key=("scope",),
+            slices="whole",
+            meaning="What choosing the best of the factors is worth: overfitting, superior ability, and whether"
+            " any alpha is left on the market.",
         ),
         _table(
             "promoted_factors",
@@ -180,6 +236,89 @@ TABLES: Mapping[str, Table] = {
             key=("tried_at", "trial_id"),
             slices="whole",
             meaning="Every evaluation of a factor, variant or parameter: what the family size of a correction counts.",
+        ),
+        _table(
+            "filings",
+            "ticker cik accession form filed accepted_at report_date primary_document known_from source",
+            key=("ticker", "accession"),
+            slices="ticker",
+            meaning="Filings of each company, as the SEC lists them.",
+        ),
+        _table(
+            "facts",
+            "ticker cik concept period_start period_end duration fact_value fact_unit fiscal_year fiscal_quarter form"
+            " accession filed accepted_at known_from source",
+            key=("ticker", "concept", "fact_unit", "period_end", "period_start", "filed", "accession"),
+            slices="ticker",
+            meaning="Every number that a filing told of a period, restatements included, and from when it was known.",
+        ),
+        _table(
+            "fundamentals",
+            f"date ticker fundamentals_period_end fundamentals_known_from shares_filed reporting_currency {_ITEMS}"
+            " source",
+            key=("date", "ticker"),
+            slices="date",
+            meaning="Balance sheets and the flows of four quarters, as they were known on the session.",
+        ),
+        _table(
+            "style_returns",
+            "date portfolio portfolio_return n_tickers universe source",
+            key=("date", "portfolio"),
+            slices="date",
+            meaning="MKT, SMB, HML, RMW and CMA from the platform's own prices and fundamentals.",
+        ),
+        _table(
+            "news",
+            "date ticker document_id published_at published_on title url content provider source",
+            key=("date", "ticker", "document_id"),
+            slices="date",
+            meaning="News of a company, on the session on which they are usable.",
+        ),
+        _table(
+            "news_sentiments",
+            "date ticker sentiment confidence justification n_articles error model prompt_version call_id source",
+            key=("date", "ticker"),
+            slices="date",
+            meaning="What a language model or a lexicon reads from the news of a company and session.",
+        ),
+        _table(
+            "reports",
+            "ticker report_date document_key etag document_id n_pages n_words n_sections known_from error source",
+            key=("ticker", "report_date", "document_key"),
+            slices="ticker",
+            meaning="Reports that were dropped as PDF, and what could be read of them.",
+        ),
+        _table(
+            "report_ratings",
+            "ticker report_date topic rating justification key_figures year_over_year confidence error model"
+            " prompt_version call_id document_key document_id known_from source",
+            key=("ticker", "report_date", "topic"),
+            slices="ticker",
+            meaning="Ratings of each report by topic.",
+        ),
+        _table(
+            "filing_texts",
+            "ticker accession form report_date filed known_from document_id n_words similarity_cosine"
+            " similarity_jaccard tone negative_share previous_accession error source",
+            key=("ticker", "accession"),
+            slices="ticker",
+            meaning="What the text of an annual or quarterly filing says without a model: length, change and tone.",
+        ),
+        _table(
+            "document_scores",
+            f"date ticker news_sentiment {' '.join(c.name for c in RATING_COLUMNS)} filing_similarity filing_length"
+            " filing_tone source",
+            key=("date", "ticker"),
+            slices="date",
+            meaning="Numbers from news, reports and filings as they were known on the session.",
+        ),
+        _table(
+            "language_model_calls",
+            "call_id called_at purpose document_id prompt_version model parameters input_tokens output_tokens cost"
+            " latency error source",
+            key=("called_at", "call_id"),
+            slices="whole",
+            meaning="Every call of a language model: what it cost, and where its answer is.",
         ),
     )
 }

@@ -20,14 +20,16 @@ from factor_assets.errors import EvaluationError, ExpressionError, StoreError, U
 from factor_assets.evaluation.quick_look import QuickLook, quick_look
 from factor_assets.evaluation.tear_sheet import TearSheetContext
 from factor_assets.evaluation.trials import LEDGER, looks_at_holdout, trial
-from factor_assets.expressions import Expression, lookback, parse
+from factor_assets.expressions import Expression, fields, lookback, parse
 from factor_assets.expressions.engine import evaluate
 from factor_assets.factors.factor import Factor
 from factor_assets.factors.registry import RegisteredFactor, all_factors, all_libraries, find_factor
+from factor_assets.panel.fields import DOCUMENT_FIELDS
 from factor_assets.panel.panel import Array, Panel
 from factor_assets.panel.prices import clean_prices
 from factor_assets.panel.universe import Membership, members
-from factor_assets.settings import EvaluationSettings, Settings, load_settings
+from factor_assets.settings import EvaluationSettings, Settings
+from factor_assets.settings_file import load_settings
 from factor_assets.sources.sample import SampleSource
 from factor_assets.storage.slice import Slice
 from factor_assets.storage.store import Provenance
@@ -100,7 +102,7 @@ def evaluate_factor(
     UnknownFactorError
         If a text looks like a name, but nothing has it.
     EvaluationError
-        If no session is left to look at, or the range asked for begins in the holdout.
+        If no session is left to look at, the range asked for begins in the holdout, or there is no such field here.
     """
     if workspace is None:
         workspace = Workspace(load_settings())
@@ -110,7 +112,12 @@ def evaluate_factor(
         settings = settings.model_copy(update={"horizon": horizon})
     if not include_holdout:
         end = _before_holdout(settings, start=start, end=end)
-    market = open_market(workspace, start=start, end=end, history=tried.lookback)
+    market = open_market(workspace, start=start, end=end, history=tried.lookback, fields=tried.inputs)
+    if len(market.panel.dates) and (absent := sorted(set(tried.inputs) - set(market.panel.fields))):
+        raise EvaluationError(
+            f"The factor reads {', '.join(absent)}, which {market.source} does not give. Fields of filings, reports and"
+            " news want sec.contact, reports.path or news.source, and their assets made."
+        )
     begun = perf_counter()
     panel, values = _computed(tried, market, start=start)
     last_date = panel.dates[-1].item()
@@ -121,7 +128,7 @@ def evaluate_factor(
         family=tried.family,
         formula=str(tried.expression),
         lookback=tried.lookback,
-        settings=settings,
+        settings=settings.model_copy(update={"holdout_start": None}),  # the range is cut already
         context=TearSheetContext(
             source=market.source,
             synthetic=market.synthetic,
@@ -196,7 +203,9 @@ def find_or_parse(text: str, workspace: Workspace) -> RegisteredFactor:
         raise
 
 
-def open_market(workspace: Workspace, *, start: date | None, end: date | None, history: int) -> Market:
+def open_market(
+    workspace: Workspace, *, start: date | None, end: date | None, history: int, fields: Iterable[str] = ()
+) -> Market:
     """Return the stored prices of a range of dates, or the sample market where none are stored.
 
     Parameters
@@ -205,12 +214,14 @@ def open_market(workspace: Workspace, *, start: date | None, end: date | None, h
         First and last date wanted; the sample market is always whole up to the end.
     history
         Sessions wanted before the first.
+    fields
+        Wanted beside those of prices; the sample market has no others.
     """
     settings = workspace.settings
     part = Slice(start=start, end=None if end is None else end + timedelta(days=1))
     if workspace.store.latest_version("prices") is not None and workspace.store.latest_version("universe") is not None:
         return Market(
-            panel=workspace.panel(part, history=history),
+            panel=workspace.panel(part, history=history, fields=fields),
             source=workspace.source.label,
             synthetic=workspace.source.synthetic,
             universe=settings.universe_name,
@@ -264,7 +275,7 @@ def check_factor(factor: str | Expression | Factor | RegisteredFactor, *, panel:
     Parameters
     ----------
     panel
-        By default the sample market.
+        By default the sample market; fields of filings, reports and news, which it does not have, are random there.
 
     Raises
     ------
@@ -272,7 +283,7 @@ def check_factor(factor: str | Expression | Factor | RegisteredFactor, *, panel:
         If a check fails; the message says where.
     """
     expression = parse(factor) if isinstance(factor, str) else _as_registered(factor).expression
-    market = sample_panel() if panel is None else panel
+    market = _with_documents(sample_panel(), fields(expression)) if panel is None else panel
     values = _values(expression, market)
     if np.isinf(values).any():
         raise EvaluationError(
@@ -339,6 +350,14 @@ def _computed(factor: RegisteredFactor, market: Market, *, start: date | None) -
 
 def _values(expression: Expression, panel: Panel) -> Array:
     return np.ascontiguousarray(dict(evaluate({"checked": expression}, panel))["checked"])
+
+
+def _with_documents(panel: Panel, wanted: Iterable[str]) -> Panel:
+    """Return the panel with positive random numbers for those fields of documents that are wanted."""
+    random = np.random.default_rng(1)
+    known = {name for names in DOCUMENT_FIELDS.values() for name in names}
+    added = {name: random.lognormal(size=panel.shape) for name in sorted(known.intersection(wanted))}
+    return replace(panel, fields={**panel.fields, **added})
 
 
 def _garbled_after(panel: Panel, t: int, random: np.random.Generator) -> Panel:

@@ -14,7 +14,7 @@ import numpy as np
 
 from factor_assets import calendar
 from factor_assets.calendar import Dates
-from factor_assets.errors import UniverseError
+from factor_assets.errors import SettingsError, UniverseError
 from factor_assets.factors.registry import (
     RegisteredFactor,
     RegisteredLibrary,
@@ -24,16 +24,23 @@ from factor_assets.factors.registry import (
     select_libraries,
 )
 from factor_assets.factors.user import user_factors
+from factor_assets.panel.fields import FUNDAMENTALS, PRICE_FIELDS, SCORES, columns_of, tables_of
 from factor_assets.panel.panel import Array, Panel
 from factor_assets.panel.prices import clean_prices, first_difference
 from factor_assets.panel.universe import MEMBERSHIPS, Membership, match_spelling, universe_tickers
 from factor_assets.settings import Settings
 from factor_assets.sources.price_source import PriceSource, open_source
+from factor_assets.storage.documents import Documents
 from factor_assets.storage.lake import LakeStore
 from factor_assets.storage.rows import conform
 from factor_assets.storage.slice import EVERYTHING, Slice
 from factor_assets.storage.store import Store
 from factor_assets.tables import table
+
+_HOW_TO_HAVE = {
+    FUNDAMENTALS: "set sec.contact",
+    SCORES: "set news.source, reports.path, or sec.contact with sec.filing_texts",
+}
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,15 @@ class Workspace:
         """The store of all tables."""
         return LakeStore(self.settings.lake_path)
 
+    def location(self, table: str) -> str:
+        """Return where a table is: a folder, a URI, or server, database and table."""
+        return f"{self.settings.lake_path}/{table}"
+
+    @cached_property
+    def documents(self) -> Documents:
+        """The raw documents: answers of services, filings, reports, answers of the language model."""
+        return Documents(self.settings.documents_path)
+
     @cached_property
     def source(self) -> PriceSource:
         """The source of prices."""
@@ -62,15 +78,31 @@ class Workspace:
     def factors(self) -> Mapping[str, RegisteredFactor]:
         """Factors that are assets: those of the package that the settings choose, then the user's own.
 
+        Where the settings choose none by name, those that read filings, reports or news are left out unless the
+        settings ask for these.
+
         Raises
         ------
         SettingsError
-            If the settings choose what does not exist.
+            If the settings choose what does not exist, or by name what reads tables that they do not ask for.
         UserFactorError
             If a file of the user's cannot be read.
         """
         own = user_factors(self.settings.factors.paths)
-        return MappingProxyType(select_factors(all_factors(), self.settings.chosen_factors, own=own))
+        chosen = self.settings.chosen_factors
+        known = all_factors() if chosen else {n: f for n, f in all_factors().items() if not self._lacks(f)}
+        found = select_factors(known, chosen, own=own)
+        for factor in found.values():
+            if lacking := self._lacks(factor):
+                raise SettingsError(
+                    f"The factor {factor.family}/{factor.name} reads {lacking}, which these settings do not ask for;"
+                    f" {_HOW_TO_HAVE[lacking]}, or choose other factors."
+                )
+        return MappingProxyType(found)
+
+    def _lacks(self, factor: RegisteredFactor) -> str:
+        """Return the first table that the factor needs and the settings do not ask for; "" if there is none."""
+        return next((table for table in factor.document_tables if table not in self.document_tables), "")
 
     @cached_property
     def libraries(self) -> Mapping[str, RegisteredLibrary]:
@@ -108,7 +140,27 @@ class Workspace:
         stop = len(every) if part.end is None else int(np.searchsorted(every, np.datetime64(part.end, "D")))
         return every[max(0, start - history) : stop]
 
-    def panel(self, part: Slice = EVERYTHING, *, history: int = 0, tickers: Iterable[str] | None = None) -> Panel:
+    @cached_property
+    def document_tables(self) -> frozenset[str]:
+        """Tables of fields that are not from prices, of those that the settings ask for."""
+        settings = self.settings
+        held = {FUNDAMENTALS} if settings.sec.contact else set()
+        if settings.news.source or settings.reports.path or (settings.sec.contact and settings.sec.filing_texts):
+            held.add(SCORES)
+        return frozenset(held)
+
+    def panel_tables(self, fields: Iterable[str] | None = None) -> tuple[str, ...]:
+        """Return the tables that a panel with some fields is read from; by default the fields of prices."""
+        return ("prices", "universe", *tables_of(fields, held=self.document_tables))
+
+    def panel(
+        self,
+        part: Slice = EVERYTHING,
+        *,
+        history: int = 0,
+        tickers: Iterable[str] | None = None,
+        fields: Iterable[str] | None = None,
+    ) -> Panel:
         """Read the panel of a slice, preceded by up to `history` sessions.
 
         Parameters
@@ -117,7 +169,10 @@ class Workspace:
             Dates, and tickers where only some are wanted.
         history
             Sessions before the slice, for lookbacks.
+        fields
+            Those that are wanted beside the fields of prices.
         """
+        wanted = None if fields is None else {*PRICE_FIELDS, *fields}
         sessions = self.sessions(part, history=history)
         if len(sessions) == 0:
             return Panel(dates=sessions, tickers=(), fields={}, in_universe=np.zeros((0, 0), dtype=bool))
@@ -128,6 +183,10 @@ class Workspace:
             sessions=sessions,
             first_row=calendar.session_ordinal(self.settings.data.calendar, _day(sessions[0])),
             tickers=None if tickers is None else sorted(tickers),
+            others=[
+                self.store.read(table, wide, columns=["date", "ticker", *columns_of(table, wanted)])
+                for table in tables_of(wanted, held=self.document_tables)
+            ],
         )
 
     def factor_values(self, family: str, name: str, panel: Panel) -> Array:

@@ -28,12 +28,13 @@ FEW_FACTORS = (
 
 
 def small_settings(home: Path, **changes: Any) -> Settings:
-    """Twelve companies, four months and a few factors; `changes` replace whole sections."""
+    """Twelve companies, four months and a few factors, betas over 40 sessions; `changes` replace whole sections."""
     sections: dict[str, Any] = {
         "home": home,
         "data": {"source": "sample", "start": date(2023, 1, 3), "end": date(2023, 4, 28)},
         "sample": {"tickers": 12},
         "factors": {"families": FEW_FACTORS},
+        "evaluation": {"beta_window": 40},
         **changes,
     }
     return Settings.model_validate(sections)

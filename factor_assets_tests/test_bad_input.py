@@ -22,7 +22,7 @@ import pytest
 
 from factor_assets.cli import main
 from factor_assets.defs.instance import open_instance
-from factor_assets.settings import load_settings
+from factor_assets.settings_file import load_settings
 from factor_assets.storage.rows import checksum
 from factor_assets.storage.store import Store
 from factor_assets.workspace import Workspace

@@ -27,7 +27,7 @@ import pytest
 from factor_assets.defs.graph import build_definitions
 from factor_assets.defs.instance import open_instance
 from factor_assets.defs.status import asset_statuses
-from factor_assets.settings import load_settings
+from factor_assets.settings_file import load_settings
 from factor_assets.storage.lake import LakeStore
 from factor_assets.storage.rows import checksum
 from factor_assets.storage.slice import Slice

@@ -16,7 +16,7 @@ from factor_assets.factors.registry import RegisteredFactor, all_factors, all_li
 from factor_assets.panel.panel import Panel
 from factor_assets_tests.expressions.sliding import sliding
 from factor_assets_tests.expressions.strategies import same_bits
-from factor_assets_tests.factors.market import LONG, N_TICKERS, SESSIONS, panel_of, raw_market
+from factor_assets_tests.factors.market import FUNDAMENTALS, LONG, N_TICKERS, SESSIONS, panel_of, raw_market
 
 EVERY = [*all_factors().values(), *(f for library in all_libraries().values() for f in library.factors.values())]
 SHORT_LOOKBACK = len(SESSIONS) - 40
@@ -50,12 +50,12 @@ def panel(kind: str, n_days: int, start: int = 0, stop: int | None = None) -> Pa
         raw["split"][event, 0] = 4.0
         for name in PRICES:
             raw[name][event:, 0] /= 4.0
-        for name in ("volume", "shares_outstanding"):
+        for name in ("volume", "shares_outstanding", "shares_filed"):
             raw[name][event:, 0] *= 4.0
     if kind == "dividend":
         raw["dividend"][event, 0] = 1.0
     if kind == "other currency":
-        for name in PRICES:
+        for name in (*PRICES, *FUNDAMENTALS):
             raw[name] = raw[name] * 8.0  # a power of two: only units change, no rounding
     whole = panel_of(raw, start=start, stop=stop, days=days)
     if kind.startswith("garbage after "):

@@ -16,7 +16,7 @@ from typer.main import get_command
 import factor_assets
 from factor_assets.cli import app
 from factor_assets.panel.universe import members
-from factor_assets.settings import load_settings
+from factor_assets.settings_file import load_settings
 from factor_assets.workspace import Workspace
 from factor_assets_tests.market import run, small_settings
 

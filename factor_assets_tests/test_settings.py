@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from factor_assets.errors import SettingsError
-from factor_assets.settings import Settings, load_settings, settings_page, version_of
+from factor_assets.settings import Settings, version_of
+from factor_assets.settings_file import load_settings, settings_page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "settings.md"
 
-SECTIONS = {name: field.annotation for name, field in Settings.model_fields.items() if name != "home"}
+SECTIONS = {name: field.annotation for name, field in Settings.model_fields.items() if name not in {"home", "profile"}}
 
 OTHER_THAN_DEFAULT: dict[str, dict[str, tuple[str, Any]]] = {
     "data": {
@@ -55,6 +56,10 @@ OTHER_THAN_DEFAULT: dict[str, dict[str, tuple[str, Any]]] = {
         "horizons": ("[1, 3]", (1, 3)),
         "participation_rate": ("0.1", 0.1),
         "holdout_start": ("2020-01-02", date(2020, 1, 2)),
+        "known_factors": ("ff.csv", "ff.csv"),
+        "neutralised_on": ("['size/size']", ("size/size",)),
+        "beta_window": ("504", 504),
+        "random_portfolios": ("0", 0),
     },
     "promotion": {
         "min_coverage": ("0.6", 0.6),
@@ -65,9 +70,68 @@ OTHER_THAN_DEFAULT: dict[str, dict[str, tuple[str, Any]]] = {
         "max_correlation": ("0.5", 0.5),
         "sign_as_published": ("false", False),
     },
+    "documents": {"path": ("s3://bucket/raw", "s3://bucket/raw")},
+    "sec": {
+        "contact": ("Jo Doe jo@example.com", "Jo Doe jo@example.com"),
+        "data_url": ("http://127.0.0.1:1", "http://127.0.0.1:1"),
+        "archives_url": ("http://127.0.0.1:2", "http://127.0.0.1:2"),
+        "requests_per_second": ("3", 3.0),
+        "retries": ("0", 0),
+        "timeout": ("5", 5.0),
+        "filing_texts": ("true", True),
+        "max_age_days": ("400", 400),
+    },
+    "news": {
+        "source": ("tavily", "tavily"),
+        "path": ("news.csv", "news.csv"),
+        "columns": ("{ title = 'headline' }", {"title": "headline"}),
+        "url": ("http://127.0.0.1:3", "http://127.0.0.1:3"),
+        "max_results": ("5", 5),
+        "requests_per_second": ("1", 1.0),
+        "retries": ("0", 0),
+        "timeout": ("5", 5.0),
+    },
+    "language_model": {
+        "model": ("some-model", "some-model"),
+        "url": ("http://127.0.0.1:4", "http://127.0.0.1:4"),
+        "region": ("eu-west-1", "eu-west-1"),
+        "max_concurrent": ("16", 16),
+        "requests_per_minute": ("50", 50),
+        "max_tokens": ("500", 500),
+        "retries": ("0", 0),
+        "timeout": ("5", 5.0),
+        "budget": ("0.5", 0.5),
+        "input_price": ("3", 3.0),
+        "output_price": ("15", 15.0),
+        "batch": ("true", True),
+        "max_failed_share": ("0.5", 0.5),
+    },
+    "reports": {
+        "path": ("reports", "reports"),
+        "word_list": ("words.csv", "words.csv"),
+        "max_age_days": ("90", 90),
+    },
     "partitions": {"grain": ("day", "day")},
     "run": {"executor": ("multiprocess", "multiprocess")},
     "store": {"path": ("elsewhere", "elsewhere")},
+    "clickhouse": {
+        "interface": ("chdb", "chdb"),
+        "host": ("db", "db"),
+        "port": ("9000", 9000),
+        "user": ("researcher", "researcher"),
+        "database": ("factors", "factors"),
+        "secure": ("true", True),
+        "cluster": ("main", "main"),
+        "path": ("engine", "engine"),
+        "timeout": ("10", 10.0),
+    },
+    "s3": {
+        "endpoint": ("http://127.0.0.1:9000", "http://127.0.0.1:9000"),
+        "region": ("eu-west-1", "eu-west-1"),
+        "encryption": ("aws:kms", "aws:kms"),
+        "kms_key": ("alias/mine", "alias/mine"),
+        "retries": ("0", 0),
+    },
 }
 
 
@@ -83,7 +147,7 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 class TestAgainstTheDeclaration:
     def test_the_page_in_docs_is_what_the_models_say(self) -> None:
         assert DOCS.read_text(encoding="utf-8") == settings_page(), (
-            "write it anew: python -c 'import factor_assets.settings as s; print(s.settings_page(), end=\"\")'"
+            "write it anew: python -c 'import factor_assets.settings_file as s; print(s.settings_page(), end=\"\")'"
             " > docs/settings.md"
         )
 
@@ -97,9 +161,10 @@ class TestAgainstTheDeclaration:
                 assert page.count(f"`FACTOR_ASSETS_{section.upper()}__{name.upper()}`") == 1
 
     def test_every_setting_is_tried_here(self) -> None:
-        one_choice = {("store", "kind")}
+        wants_others = {("language_model", "provider"), ("store", "kind")}
         declared = {(s, name) for s, model in SECTIONS.items() if model for name in model.model_fields}
-        assert declared - one_choice == {(s, name) for s, names in OTHER_THAN_DEFAULT.items() for name in names}
+        tried = {(s, name) for s, names in OTHER_THAN_DEFAULT.items() for name in names}
+        assert declared - wants_others == tried
 
 
 class TestProperties:
@@ -113,6 +178,31 @@ class TestProperties:
         assert load(file) == by_variable
         assert getattr(getattr(by_variable, section), name) == value
         assert by_variable != load()
+
+    def test_a_profile_is_a_default_that_wants_its_places(self) -> None:
+        scale = {"FACTOR_ASSETS_PROFILE": "scale", "FACTOR_ASSETS_CLICKHOUSE__HOST": "db"}
+        documents = {"FACTOR_ASSETS_DOCUMENTS__PATH": "s3://bucket/raw"}
+        assert load().store_kind == "lake"
+        assert load(**scale, **documents).store_kind == "clickhouse"
+        assert load(**scale, **documents, FACTOR_ASSETS_STORE__KIND="lake").store_kind == "lake"
+        with pytest.raises(SettingsError, match=r"documents\.path is empty; set it to s3://bucket/prefix"):
+            load(**scale)
+        with pytest.raises(SettingsError, match=r"clickhouse\.host is empty; name the server"):
+            load(FACTOR_ASSETS_STORE__KIND="clickhouse")
+        assert load(FACTOR_ASSETS_STORE__KIND="clickhouse", FACTOR_ASSETS_CLICKHOUSE__INTERFACE="chdb")
+        with pytest.raises(SettingsError, match=r"store\.path is 'gs://b'; it wants a folder or s3://bucket/prefix"):
+            load(FACTOR_ASSETS_STORE__PATH="gs://b")
+
+    def test_a_language_model_wants_its_name_and_prices(self) -> None:
+        model = {"FACTOR_ASSETS_LANGUAGE_MODEL__PROVIDER": "bedrock", "FACTOR_ASSETS_LANGUAGE_MODEL__MODEL": "m"}
+        prices = {f"FACTOR_ASSETS_LANGUAGE_MODEL__{side}_PRICE": "1" for side in ("INPUT", "OUTPUT")}
+        assert load(**model, **prices).language_model.provider == "bedrock"
+        with pytest.raises(SettingsError, match=r"what a call costs: set language_model\.input_price"):
+            load(**model)
+        with pytest.raises(SettingsError, match=r"language_model\.model is empty; name the model"):
+            load(FACTOR_ASSETS_LANGUAGE_MODEL__PROVIDER="anthropic", **prices)
+        with pytest.raises(SettingsError, match=r"news.path is empty; set news.path to your headlines"):
+            load(FACTOR_ASSETS_NEWS__SOURCE="files")
 
     def test_a_variable_wins_over_the_file_and_the_file_over_the_default(self, tmp_path: Path) -> None:
         (tmp_path / "factor_assets.toml").write_text("[evaluation]\nn_groups = 4\nhorizon = 2\n")
@@ -130,13 +220,13 @@ class TestProperties:
         settings = load()
         assert (settings.data.source, settings.universe_name) == ("sample", "all")
         assert (settings.start, settings.end) == (date(2017, 1, 3), date(2024, 12, 31))
-        assert settings.lake_path == tmp_path / ".factor_assets" / "lake"
+        assert settings.lake_path == str(tmp_path / ".factor_assets" / "lake")
         assert settings.dagster_home == tmp_path / ".factor_assets" / "dagster"
 
     def test_defaults_that_follow_the_source(self) -> None:
         settings = load(FACTOR_ASSETS_DATA__SOURCE="yahoo", FACTOR_ASSETS_STORE__PATH="~/lake")
         assert (settings.start, settings.end, settings.universe_name) == (date(2010, 1, 1), None, "djia30")
-        assert settings.lake_path == Path.home() / "lake"
+        assert settings.lake_path == str(Path.home() / "lake")
 
     def test_a_version_changes_with_its_sections_alone(self) -> None:
         one, other = load(), load(FACTOR_ASSETS_EVALUATION__HORIZON="5")

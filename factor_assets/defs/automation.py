@@ -34,6 +34,16 @@ SESSION_TAG = "factor_assets/session"
 PARTITION = "dagster/partition"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
+STAGE_TAG = "factor_assets/stage"
+"""Tag of the assets that belong to one of `DOCUMENT_STAGES`."""
+
+DOCUMENT_STAGES: Mapping[str, str] = {
+    "sec": "Fetch facts and filings from the SEC and make their tables, one partition a ticker.",
+    "reports": "Read and rate reports, one partition a document.",
+}
+"""Stage of documents -> description of its job. Their own schedules and sensors start them, not the day's; where
+everything is made at once, they come after the prices and before what is by date."""
+
 FOLLOW_EVERY_S = 10
 FRESHNESS_YEARS = 5
 
@@ -41,16 +51,19 @@ FRESHNESS_YEARS = 5
 def stage_selections(assets: list[dg.AssetsDefinition]) -> dict[str, list[dg.AssetKey]]:
     """Split the assets into the stages by how they are partitioned; upstream assets come first.
 
-    The stages are in the order in which they are made: those of a day, and `LIBRARIES` after the one by date.
+    The stages are in the order in which they are made: those of a day, those of documents that have assets after the
+    prices, and `LIBRARIES` after the one by date.
     """
     stages: dict[str, list[dg.AssetKey]] = {
-        stage: [] for stage in ("load_prices", "daily", LIBRARIES, "details", "report")
+        stage: [] for stage in ("load_prices", *DOCUMENT_STAGES, "daily", LIBRARIES, "details", "report")
     }
     for definition in assets:
         for spec in definition.specs:
             if spec.key == LAKE_MAINTENANCE:
                 continue
-            if is_on_demand(spec):
+            if STAGE_TAG in spec.tags:
+                stages[spec.tags[STAGE_TAG]].append(spec.key)
+            elif is_on_demand(spec):
                 stages[LIBRARIES].append(spec.key)
             elif isinstance(spec.partitions_def, dg.TimeWindowPartitionsDefinition):
                 stages["daily"].append(spec.key)
@@ -58,7 +71,7 @@ def stage_selections(assets: list[dg.AssetsDefinition]) -> dict[str, list[dg.Ass
                 stages["report"].append(spec.key)
             else:
                 stages["details" if list(spec.deps) else "load_prices"].append(spec.key)
-    return stages
+    return {stage: keys for stage, keys in stages.items() if keys or stage not in DOCUMENT_STAGES}
 
 
 def is_on_demand(asset: dg.AssetSpec | BaseAssetNode) -> bool:
@@ -70,6 +83,7 @@ def stage_jobs(assets: list[dg.AssetsDefinition]) -> dict[str, Job]:
     """Return one job a stage that has assets, in order."""
     described = {
         "load_prices": "Fetch price history, one partition a ticker.",
+        **DOCUMENT_STAGES,
         "daily": "Universe, clean prices, factors and their returns, one partition a date.",
         LIBRARIES: "Libraries of factors that are not part of the daily run, one partition a date.",
         "details": "Regress each ticker on each factor's return.",

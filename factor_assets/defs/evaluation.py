@@ -44,7 +44,7 @@ def _by_date(workspace: Workspace) -> dg.AssetsDefinition:
     reaches_back = earlier(settings, history)
 
     tables = value_tables(workspace)
-    upstreams = [dg.AssetKey(name.split("/")) for name in (*tables, "prices", "universe")]
+    upstreams = [dg.AssetKey(name.split("/")) for name in (*tables, *workspace.panel_tables())]
 
     @dg.multi_asset(
         name="factor_returns",
@@ -86,7 +86,7 @@ def _by_date(workspace: Workspace) -> dg.AssetsDefinition:
             part,
             {TIMESERIES: evidence.timeseries, QUANTILES: evidence.quantiles},
             code_version=code_version,
-            inputs=("prices", "universe", *tables),
+            inputs=(*workspace.panel_tables(), *tables),
         )
         if TIMESERIES in context.selected_asset_keys:
             yield _sessions_check(evidence.timeseries, workspace, factors)
@@ -122,7 +122,7 @@ def _sessions_check(
 
 def _by_ticker(workspace: Workspace) -> dg.AssetsDefinition:
     settings = workspace.settings
-    code_version = version_of(settings.evaluation)
+    code_version = version_of(settings.evaluation, code="2")
 
     spec = table_asset(
         TABLES["factor_details"],
@@ -159,7 +159,7 @@ def _by_ticker(workspace: Workspace) -> dg.AssetsDefinition:
 
 def _summary(workspace: Workspace) -> dg.AssetsDefinition:
     settings = workspace.settings
-    code_version = version_of(settings.evaluation)
+    code_version = version_of(settings.evaluation, code="2")
 
     spec = table_asset(
         TABLES["factor_summary"], group=GROUP, code_version=code_version, deps=on_all(TIMESERIES, DETAILS)

@@ -5,7 +5,8 @@ What does not belong here: the tests (`evaluation/evidence.py`), counting trials
 """
 
 from collections.abc import Iterator
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import dagster as dg
 import pyarrow as pa
@@ -25,9 +26,15 @@ from factor_assets.defs.novelty import CORRELATIONS
 from factor_assets.defs.partitions import dates, earlier, slice_of
 from factor_assets.defs.trials import record_evaluated
 from factor_assets.evaluation.evidence import factor_evidence, rank_ic_tstats
-from factor_assets.evaluation.evidence_by_date import evidence_by_date, history_sessions
-from factor_assets.evaluation.premia import fama_macbeth_premia
+from factor_assets.evaluation.evidence_by_date import evidence_by_date, history_sessions, horizons_of
+from factor_assets.evaluation.factor_correlations import Label
+from factor_assets.evaluation.ic_decay import forward_rankings
+from factor_assets.evaluation.marginal_evidence import MarginalEvidence, marginal_evidence, neutralising_factors
+from factor_assets.evaluation.premia import Premium, fama_macbeth_premia
+from factor_assets.evaluation.random_benchmark import RandomComparison, compare_factor_with_random
+from factor_assets.evaluation.timeseries import rows_by_factor
 from factor_assets.evaluation.trials import family_size
+from factor_assets.panel.panel import Array, Panel
 from factor_assets.storage.slice import EVERYTHING
 from factor_assets.tables import TABLES
 from factor_assets.workspace import Workspace
@@ -37,6 +44,18 @@ EVIDENCE = dg.AssetKey("factor_evidence")
 
 _TOLD = 3
 """Factors without evidence that the check's sentence names; its metadata has all."""
+
+
+_OTHERS_HELD = 8
+"""Factors that others are neutralised on, in memory at once."""
+
+
+class _OfValues(NamedTuple):
+    """What is computed from the values of the factors, as `factor_evidence` takes it."""
+
+    premia: dict[tuple[str, str, int], Premium]
+    random: dict[Label, RandomComparison]
+    marginal: dict[tuple[str, str, int], MarginalEvidence]
 
 
 class EvidenceConfig(dg.Config):
@@ -56,7 +75,7 @@ def _by_date(workspace: Workspace) -> dg.AssetsDefinition:
     code_version = evaluated_version(workspace)
     history = history_sessions(settings.evaluation)
     reaches_back = earlier(settings, history)
-    inputs = ("prices", "universe", *value_tables(workspace))
+    inputs = (*workspace.panel_tables(), *value_tables(workspace))
 
     @dg.multi_asset(
         name="factor_information",
@@ -101,7 +120,7 @@ def _evidence(workspace: Workspace) -> dg.AssetsDefinition:
     settings = workspace.settings
     code_version = evaluated_version(workspace)
     by_session = ("factor_timeseries", "factor_information", "factor_trading", "factor_quantiles")
-    values = ("prices", "universe", *value_tables(workspace))
+    values = (*workspace.panel_tables(), *value_tables(workspace))
 
     spec = table_asset(
         TABLES["factor_evidence"],
@@ -127,17 +146,18 @@ def _evidence(workspace: Workspace) -> dg.AssetsDefinition:
         holdout = config.include_holdout
         if holdout and settings.evaluation.holdout_start is not None:
             context.log.warning(f"The holdout, from {settings.evaluation.holdout_start} on, is looked at.")
-        panel = workspace.panel()
+        correlations = workspace.store.read("factor_correlations")
+        of_values = _of_values(workspace, tables["factor_timeseries"], correlations, include_holdout=holdout)
         rows = factor_evidence(
             *tables.values(),
             settings=settings.evaluation,
             universe=settings.universe_name,
             source=workspace.source.label,
             n_trials=_n_trials(context, workspace, tables["factor_information"], include_holdout=holdout),
-            correlations=workspace.store.read("factor_correlations"),
-            premia=fama_macbeth_premia(
-                stored_values(workspace, panel), panel, settings=settings.evaluation, include_holdout=holdout
-            ),
+            correlations=correlations,
+            premia=of_values.premia,
+            random=of_values.random if settings.evaluation.random_portfolios else None,
+            marginal=of_values.marginal,
             include_holdout=holdout,
         )
         yield replace_slice(
@@ -158,6 +178,52 @@ def _evidence(workspace: Workspace) -> dg.AssetsDefinition:
         yield _complete_check(rows)
 
     return evidence
+
+
+def _of_values(
+    workspace: Workspace, timeseries: pa.Table, correlations: pa.Table, *, include_holdout: bool
+) -> _OfValues:
+    """Read each factor's values once, for everything that needs them."""
+    settings = workspace.settings.evaluation
+    panel = workspace.panel()
+    forward_returns = forward_rankings(panel["close"], horizons=horizons_of(settings))
+    own_rows = {(family, name): rows for family, name, rows in rows_by_factor(timeseries)}
+    labels = [(factor.family, factor.name) for factor in evaluated_factors(workspace)]
+    others = neutralising_factors(labels, correlations, settings=settings)
+
+    @lru_cache(maxsize=max(_OTHERS_HELD, len(settings.neutralised_on)))
+    def values_of(label: Label) -> Array:
+        return _stored_factor(workspace, label, panel)
+
+    found = _OfValues({}, {}, {})
+    for family, name, values in stored_values(workspace, panel):
+        label = (family, name)
+        found.premia.update(
+            fama_macbeth_premia([(family, name, values)], panel, settings=settings, include_holdout=include_holdout)
+        )
+        if settings.random_portfolios and label in own_rows:
+            found.random[label] = compare_factor_with_random(
+                values, own_rows[label], panel, settings=settings, include_holdout=include_holdout
+            )
+        marginal = marginal_evidence(
+            values,
+            {other: values_of(other) for other in others[label]},
+            forward_returns,
+            panel,
+            settings=settings,
+            include_holdout=include_holdout,
+        )
+        found.marginal.update({(*label, horizon): one for horizon, one in marginal.items()})
+    return found
+
+
+def _stored_factor(workspace: Workspace, label: Label, panel: Panel) -> Array:
+    """Read the values of one factor, or of one column of a library."""
+    family, name = label
+    if any((factor.family, factor.name) == label for factor in workspace.factors.values()):
+        return workspace.factor_values(family, name, panel)
+    rows = workspace.store.read(f"libraries/{family}", columns=["date", "ticker", name])
+    return panel.scatter(rows, name)
 
 
 def _n_trials(

@@ -44,6 +44,7 @@ def factor_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
 def _family(workspace: Workspace, family: str, factors: Sequence[RegisteredFactor]) -> dg.AssetsDefinition:
     settings = workspace.settings
     by_key = {factor_key(factor): factor for factor in factors}
+    inputs = workspace.panel_tables(name for factor in factors for name in factor.inputs)
     # Dagster wants one mapping an op and upstream asset, so a family's edges reach as far as its longest lookback.
     reaches_back = earlier(settings, max(factor.lookback for factor in factors))
 
@@ -55,7 +56,7 @@ def _family(workspace: Workspace, family: str, factors: Sequence[RegisteredFacto
                 group=family,
                 code_version=factor.code_version,
                 partitions=dates(settings),
-                deps=[dg.AssetDep(name, partition_mapping=reaches_back) for name in ("prices", "universe")],
+                deps=[dg.AssetDep(name, partition_mapping=reaches_back) for name in inputs],
                 description=f"{factor.factor.description}\n\n`{factor.expression}`\n\n{factor.factor.cite}",
                 metadata=_declared(factor),
                 units={"value": factor.factor.unit},
@@ -71,7 +72,8 @@ def _family(workspace: Workspace, family: str, factors: Sequence[RegisteredFacto
         part = slice_of(context)
         wanted = {key: by_key[key] for key in sorted(context.selected_asset_keys)}
         history = max(factor.lookback for factor in wanted.values())
-        panel = workspace.panel(part, history=history + JUDGED_BEFORE)
+        fields = {name for factor in wanted.values() for name in factor.inputs}
+        panel = workspace.panel(part, history=history + JUDGED_BEFORE, fields=fields)
         start = len(panel.dates) - len(workspace.sessions(part))
         expressions = {factor.name: factor.expression for factor in wanted.values()}
         key_of = {factor.name: key for key, factor in wanted.items()}
@@ -92,7 +94,7 @@ def _family(workspace: Workspace, family: str, factors: Sequence[RegisteredFacto
                 rows,
                 asset_key=key_of[name],
                 code_version=factor.code_version,
-                inputs=("prices", "universe"),
+                inputs=inputs,
                 metadata=_describe(values),
                 # A month makes no picture of values over time, and would cost the daily run one a factor.
                 plot=partial(value_band_png, rows, title=title) if len(values) >= _FEWEST_DRAWN else None,

@@ -3,15 +3,28 @@
 import dagster as dg
 
 from factor_assets.defs.automation import followers, maintenance_job, schedules, stage_jobs, with_freshness
+from factor_assets.defs.document_schedules import document_schedules
+from factor_assets.defs.document_scores import document_score_assets
 from factor_assets.defs.evaluation import evaluation_assets
 from factor_assets.defs.evidence import evidence_assets
 from factor_assets.defs.factors import factor_assets
+from factor_assets.defs.filing_texts import filing_text_assets
+from factor_assets.defs.fundamentals import fundamental_assets
 from factor_assets.defs.libraries import library_assets
 from factor_assets.defs.maintenance import maintenance_assets
+from factor_assets.defs.news import news_assets
 from factor_assets.defs.novelty import novelty_assets
 from factor_assets.defs.prices import price_assets
 from factor_assets.defs.promotion import promotion_assets
+from factor_assets.defs.regressions import regression_assets
 from factor_assets.defs.report import report_assets
+from factor_assets.defs.report_sensor import report_sensors
+from factor_assets.defs.reports import report_document_assets
+from factor_assets.defs.sec import sec_assets
+from factor_assets.defs.sec_sensor import sec_sensors
+from factor_assets.defs.selection import selection_assets
+from factor_assets.defs.styles import style_assets
+from factor_assets.defs.variants import variant_assets
 from factor_assets.settings import Settings
 from factor_assets.workspace import Workspace
 
@@ -21,11 +34,21 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     workspace = Workspace(settings)
     assets = [
         *price_assets(workspace),
+        *sec_assets(workspace),
+        *filing_text_assets(workspace),
+        *fundamental_assets(workspace),
+        *report_document_assets(workspace),
+        *news_assets(workspace),
+        *document_score_assets(workspace),
         *factor_assets(workspace),
         *library_assets(workspace),
         *evaluation_assets(workspace),
         *novelty_assets(workspace),
         *evidence_assets(workspace),
+        *regression_assets(workspace),
+        *selection_assets(workspace),
+        *variant_assets(workspace),
+        *style_assets(workspace),
         *promotion_assets(workspace),
         *report_assets(workspace),
         *maintenance_assets(workspace),
@@ -35,8 +58,8 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     return dg.Definitions(
         assets=with_freshness(assets, settings),
         jobs=[*jobs.values(), maintenance_job()],
-        schedules=schedules(workspace),
-        sensors=followers(workspace, jobs),
+        schedules=[*schedules(workspace), *document_schedules(workspace, jobs)],
+        sensors=[*followers(workspace, jobs), *sec_sensors(workspace), *report_sensors(workspace)],
         executor=executor,
     )
 

@@ -11,7 +11,7 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
-from factor_assets.columns import library_column
+from factor_assets.column import library_column
 from factor_assets.defs.automation import ON_DEMAND
 from factor_assets.defs.checks import over_columns, value_results, value_specs
 from factor_assets.defs.factors import JUDGED_BEFORE, has_scale, warm_rows
@@ -74,7 +74,7 @@ def _library(workspace: Workspace, library: RegisteredLibrary) -> dg.AssetsDefin
                 group=GROUP,
                 code_version=code_version,
                 partitions=dates(settings),
-                deps=[dg.AssetDep(name, partition_mapping=reaches_back) for name in ("prices", "universe")],
+                deps=[dg.AssetDep(name, partition_mapping=reaches_back) for name in workspace.panel_tables()],
                 description=f"{declaration.description}\n\n{declaration.cite}",
                 metadata={
                     "citation": declaration.cite,
@@ -99,7 +99,7 @@ def _library(workspace: Workspace, library: RegisteredLibrary) -> dg.AssetsDefin
             run.parts(),
             asset_key=key,
             code_version=code_version,
-            inputs=("prices", "universe"),
+            inputs=workspace.panel_tables(),
             metadata={"n_columns": len(library.factors)},
         )
         yield from value_results(run.judgements(), key)

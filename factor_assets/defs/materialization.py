@@ -98,11 +98,17 @@ def replace_slice(
     inputs: tuple[str, ...] = (),
     metadata: Mapping[str, Any] | None = None,
     plot: Callable[[], bytes] | None = None,
+    source: str = "",
 ) -> dg.MaterializeResult[Any]:
     """Replace the slice in the store and describe it, with a plot on the last partition of the run.
 
     The data version is the store's version of the slice: making the same rows again keeps it, so that Dagster shows
     nothing downstream as stale.
+
+    Parameters
+    ----------
+    source
+        Where the rows come from, if not from the prices.
     """
     return replace_parts(
         context,
@@ -115,6 +121,7 @@ def replace_slice(
         inputs=inputs,
         metadata=metadata,
         plot=plot,
+        source=source,
     )
 
 
@@ -130,6 +137,7 @@ def replace_parts(
     inputs: tuple[str, ...] = (),
     metadata: Mapping[str, Any] | None = None,
     plot: Callable[[], bytes] | None = None,
+    source: str = "",
 ) -> dg.MaterializeResult[Any]:
     """Replace a slice part by part, as the rows come, so that they are never in memory together.
 
@@ -141,7 +149,9 @@ def replace_parts(
     versions = []
     n_rows = 0
     for piece, rows in parts:
-        versions.append(write(context, workspace, table, piece, rows, code_version=code_version, inputs=inputs))
+        versions.append(
+            write(context, workspace, table, piece, rows, code_version=code_version, inputs=inputs, source=source)
+        )
         n_rows += rows.num_rows
         nulls.update(null_counts(table, rows))
         if definition is not None:
@@ -155,6 +165,7 @@ def replace_parts(
         "dagster/row_count": workspace.store.read(table, columns=declared(table).key[:1]).num_rows,
         "rows": n_rows,
         **version_metadata(workspace, version, nulls),
+        "source": source or workspace.source.label,
         "slice": str(part),
         **(metadata or {}),
     }
@@ -162,7 +173,7 @@ def replace_parts(
         for key in context.partition_keys:
             told_of_each: dict[str, Any] = {"dagster/partition_row_count": counted[key]}
             if key != context.partition_keys[-1]:
-                told_of_each["source"] = workspace.source.label
+                told_of_each["source"] = source or workspace.source.label
             context.add_asset_metadata(told_of_each, asset_key=asset_key, partition_key=key)
         if plot is not None:
             told["plot"] = picture(plot())
@@ -204,9 +215,10 @@ def write(
     *,
     code_version: str,
     inputs: tuple[str, ...] = (),
+    source: str = "",
 ) -> Version:
     """Replace the slice in the store, with the run and the inputs' versions in the commit."""
-    if workspace.source.synthetic:
+    if workspace.source.synthetic and not source:
         context.log.warning(f"{table}: the rows are of the {workspace.source.label} market; they are not real data.")
     newest = {name: workspace.store.latest_version(name) for name in inputs}
     return workspace.store.write(
@@ -214,7 +226,7 @@ def write(
         part,
         rows,
         provenance=Provenance(
-            source=workspace.source.label,
+            source=source or workspace.source.label,
             run_id=context.run.run_id,
             code_version=code_version,
             inputs={name: version.id for name, version in newest.items() if version is not None},
@@ -234,7 +246,7 @@ def version_metadata(workspace: Workspace, version: Version, nulls: Mapping[str,
         "store_version": version.id,
         "slice": str(version.slice),
         "source": workspace.source.label,
-        "table": dg.MetadataValue.path(str(workspace.settings.lake_path / version.table)),
+        "table": dg.MetadataValue.path(workspace.location(version.table)),
     }
 
 

@@ -27,6 +27,7 @@ from factor_assets.evaluation.factor_correlations import (
     return_correlations,
     sampling_step,
 )
+from factor_assets.evaluation.holdout import before_holdout
 from factor_assets.evaluation.pictures import correlation_heat_map_png
 from factor_assets.panel.panel import Panel
 from factor_assets.storage.slice import EVERYTHING, Slice
@@ -89,18 +90,17 @@ def novelty_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
 def _correlations(workspace: Workspace, labels: list[Label]) -> tuple[pa.Table, dict[str, int]]:
     """Return the rows, and of which sessions they are."""
     settings = workspace.settings
-    holdout = settings.evaluation.holdout_start
-    sessions = workspace.sessions(Slice(start=settings.start, end=holdout) if holdout else EVERYTHING)
+    sessions = before_holdout(workspace.sessions(EVERYTHING), settings.evaluation)
     timeseries = workspace.store.read(
         "factor_timeseries", columns=["date", "factor_type", "factor_name", "factor_value"]
     )
-    if holdout:
-        timeseries = timeseries.filter(pc.field("date") < pa.scalar(holdout))
     step = sampling_step(len(labels), len(sessions))
     least = settings.evaluation.min_observations
     rows = factor_correlations(
         labels,
-        return_correlation=return_correlations(timeseries, labels=labels, min_sessions=least),
+        return_correlation=return_correlations(
+            before_holdout(timeseries, settings.evaluation), labels=labels, min_sessions=least
+        ),
         rank_correlation=rank_correlations(
             _blocks(workspace, sessions.tolist(), n_factors=len(labels), step=step), labels=labels, min_sessions=least
         ),

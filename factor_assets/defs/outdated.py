@@ -17,6 +17,9 @@ import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetNode
 
 CODE_VERSION_TAG = "dagster/code_version"
+IN_VAIN = "in vain"
+"""Code version of a partition that a run tried and did not make, while others of the run were made: it is outdated."""
+
 UNPARTITIONED = ""
 """Stands for the one partition of an asset that has none."""
 

@@ -1,6 +1,7 @@
 """The pages: the asset tear_sheet writes the comparison over all factors and a page for each."""
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,10 @@ from factor_assets.workspace import Workspace
 TEAR_SHEET = dg.AssetKey("tear_sheet")
 
 _BY_DATE = ("factor_information", "factor_trading")
-_WHOLE = ("factor_evidence", "factor_correlations", "promoted_factors")
+_WHOLE = (
+    *("factor_evidence", "factor_correlations", "promoted_factors", "variant_evidence", "factor_spanning"),
+    *("factor_event_curves", "factor_selection"),
+)
 _SUFFIXES = (".html", ".md", ".json")
 
 
@@ -52,8 +56,9 @@ def report_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
         ],
     )
     def tear_sheet_page() -> dg.MaterializeResult[Any]:
-        tables = EvidenceTables(**{name: workspace.store.read(table) for name, table in STORED_AS.items()})
-        context = _context(workspace)
+        stored = EvidenceTables(**{name: workspace.store.read(table) for name, table in STORED_AS.items()})
+        tables = stored.before_holdout(settings.evaluation)
+        context = _context(workspace, left_out=tables is not stored)
         factors = split(tables, universe=context.universe)
         path = workspace.tear_sheet_path
         written = {}
@@ -112,7 +117,7 @@ def _remove_gone(folder: Path, *, keep: set[Path]) -> None:
             family.rmdir()
 
 
-def _context(workspace: Workspace) -> TearSheetContext:
+def _context(workspace: Workspace, *, left_out: bool) -> TearSheetContext:
     store, settings = workspace.store, workspace.settings
     names = ("price_history", "universe", "prices", *STORED_AS.values())
     versions = {name: store.latest_version(name) for name in names}
@@ -123,10 +128,18 @@ def _context(workspace: Workspace) -> TearSheetContext:
         membership=workspace.membership(),
         first_date=workspace.first_session,
         last_date=workspace.last_session,
-        notes=_notes(workspace),
+        notes=[*_holdout_notes(settings.evaluation.holdout_start, left_out=left_out), *_notes(workspace)],
         table_versions={name: version.id for name, version in versions.items() if version is not None},
         settings=settings.evaluation.model_dump(),
     )
+
+
+def _holdout_notes(start: date | None, *, left_out: bool) -> list[str]:
+    if start is None:
+        return []
+    if left_out:
+        return [f"The holdout, from {start} on, is left out."]
+    return [f"HOLDOUT INCLUDED: sessions from {start} on were looked at, which the ledger records."]
 
 
 def _notes(workspace: Workspace) -> list[str]:

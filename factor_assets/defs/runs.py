@@ -17,7 +17,8 @@ import dagster as dg
 
 from factor_assets.defs.automation import LIBRARIES, add_tickers, is_on_demand, range_tags, stage_selections
 from factor_assets.defs.instance import process_tags
-from factor_assets.defs.outdated import UNPARTITIONED, outdated
+from factor_assets.defs.outdated import CODE_VERSION_TAG, IN_VAIN, UNPARTITIONED, outdated
+from factor_assets.defs.partitions import TICKERS
 from factor_assets.errors import SettingsError, UniverseError, did_you_mean
 from factor_assets.workspace import Workspace
 
@@ -133,8 +134,8 @@ def run_stages(
     if dated:
         # Before anything is loaded, so that wrong dates cost nothing.
         _partitions(definitions, workspace, instance, dated[0], start=start, end=end)
-    by_ticker = chosen.intersection([*stages["load_prices"], *stages["details"]])
-    if by_ticker and not add_tickers(instance, workspace):
+    graph = definitions.resolve_asset_graph()
+    if any(graph.get(key).partitions_def == TICKERS for key in chosen) and not add_tickers(instance, workspace):
         raise UniverseError(
             f"Universe {workspace.settings.universe_name!r} and {workspace.source.label} have no ticker in common;"
             " change universe.name or data.source."
@@ -249,9 +250,12 @@ def _execute(
             seen["planned"] += 1
         elif event.event_type == dg.DagsterEventType.ASSET_MATERIALIZATION:
             seen["made"] += 1
-            account.made += 1
+            # A partition that was tried in vain has a second event that takes the first one back.
+            tags = event.step_materialization_data.materialization.tags or {}
+            made = -1 if tags.get(CODE_VERSION_TAG) == IN_VAIN else 1
+            account.made += made
             if event.asset_key is not None:
-                account.made_of[event.asset_key] = account.made_of.get(event.asset_key, 0) + 1
+                account.made_of[event.asset_key] = account.made_of.get(event.asset_key, 0) + made
         elif event.event_type == dg.DagsterEventType.STEP_FAILURE:
             error = event.step_failure_data.error
             while error is not None and error.cause is not None:

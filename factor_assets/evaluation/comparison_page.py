@@ -9,9 +9,10 @@ from html import escape
 from typing import Any
 
 from factor_assets.evaluation.comparison_charts import comparison_data
-from factor_assets.evaluation.evidence_tables import EvidenceTables, FactorRows, split, unknown_factors
+from factor_assets.evaluation.evidence_tables import EvidenceTables, FactorRows, finite, split, unknown_factors
 from factor_assets.evaluation.factor_charts import null_reasons
 from factor_assets.evaluation.page_parts import (
+    OF_SELECTION,
     Shown,
     absent_note,
     cell,
@@ -24,6 +25,7 @@ from factor_assets.evaluation.page_parts import (
     plain_list,
     text_facts,
 )
+from factor_assets.evaluation.robustness_parts import selection_part
 from factor_assets.evaluation.tear_sheet import (
     TearSheetContext,
     assemble,
@@ -87,10 +89,13 @@ def comparison_page(
         "summary_table": _summary_table(factors, shown, horizon=horizon),
         "dashes": plain_list(_dashes(factors, shown, horizon=horizon), kind="dashes"),
         "promotion": _promotion(factors, tables.absent),
+        "selection": selection_part(selection_rows(tables), absent=tables.absent),
         "evidence_note": absent_note("factor_evidence", tables.absent),
         "correlations_note": absent_note("factor_correlations", tables.absent),
         "notes": notes(
-            context, dropped=[left_out] if unknown else [], defined=(*(s.column for s in shown), *_SEE_ALSO)
+            context,
+            dropped=[left_out] if unknown else [],
+            defined=(*(s.column for s in (*shown, *OF_SELECTION)), *_SEE_ALSO),
         ),
     }
     return assemble("comparison", parts, comparison_data(factors, correlations=tables.correlations, horizon=horizon))
@@ -100,6 +105,12 @@ def comparison_verdict(tables: EvidenceTables, factors: Sequence[FactorRows], *,
     """Judge all factors: by their mean returns, by rank IC after all trials, and by the gates."""
     judged = verdict(tables.summary.sort_by([("factor_type", "ascending"), ("factor_name", "ascending")]))
     return Verdict(headline=judged.headline, reading=(*judged.reading, *gate_reading(factors, horizon=horizon)))
+
+
+def selection_rows(tables: EvidenceTables) -> list[dict[str, Any]]:
+    """Rows of `factor_selection`: all factors first, then the families."""
+    rows = [] if tables.selection is None else [finite(row) for row in tables.selection.to_pylist()]
+    return sorted(rows, key=lambda row: (row["scope"] != "all", row["scope"]))
 
 
 def promotion_word(rows: FactorRows) -> str:

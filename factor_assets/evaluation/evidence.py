@@ -1,8 +1,8 @@
 """One row a factor and horizon: is it real, is it luck, is it new, what does it cost. The table `factor_evidence`.
 
 What does not belong here: the evidence by session that it summarises (`timeseries.py`, `evidence_by_date.py`), the
-tests themselves (`newey_west.py`, `multiple_testing.py`, `sharpe.py`, `monotonicity.py`, `premia.py`), and what passes
-(`promotion.py`).
+tests themselves (`newey_west.py`, `multiple_testing.py`, `sharpe.py`, `monotonicity.py`, `premia.py`,
+`random_benchmark.py`, `marginal_evidence.py`), and what passes (`promotion.py`).
 """
 
 import math
@@ -19,10 +19,14 @@ from factor_assets.evaluation import sharpe
 from factor_assets.evaluation.evidence_by_date import horizons_of
 from factor_assets.evaluation.factor_correlations import closest_factors
 from factor_assets.evaluation.hit_rate import hit_rate
+from factor_assets.evaluation.holdout import before_holdout
+from factor_assets.evaluation.marginal_evidence import MarginalEvidence
 from factor_assets.evaluation.monotonicity import monotonicity
 from factor_assets.evaluation.multiple_testing import Correction, adjusted_pvalues
 from factor_assets.evaluation.newey_west import Mean, newey_west_mean
 from factor_assets.evaluation.premia import Premium
+from factor_assets.evaluation.random_benchmark import RandomComparison
+from factor_assets.evaluation.stored_rows import require_distinct, require_market
 from factor_assets.evaluation.timeseries import rows_by_factor
 from factor_assets.panel.panel import Array
 from factor_assets.settings import EvaluationSettings
@@ -68,6 +72,8 @@ def factor_evidence(
     n_trials: int | None = None,
     correlations: pa.Table | None = None,
     premia: Mapping[tuple[str, str, int], Premium] | None = None,
+    random: Mapping[_Name, RandomComparison] | None = None,
+    marginal: Mapping[tuple[str, str, int], MarginalEvidence] | None = None,
     include_holdout: bool = False,
 ) -> pa.Table:
     """Judge every factor of `factor_timeseries` at every horizon of `horizons_of(settings)`.
@@ -90,20 +96,25 @@ def factor_evidence(
         Rows of `factor_correlations`, for the closest factor.
     premia
         Of `fama_macbeth_premia`, from the same sessions.
+    random
+        (family, name) -> of `compare_factor_with_random`, from the same sessions.
+    marginal
+        (family, name, horizon) -> of `marginal_evidence`, from the same sessions.
     include_holdout
         Look at the holdout too; `has_holdout` then says so, where it has sessions.
 
     Returns
     -------
-    Rows of `factor_evidence`, sorted by its key. Coverage and the numbers of the factor return, of turnover and of
-    capacity are the same at every horizon; the monotonicity is of the quantile returns, at `settings.horizon` alone,
-    and null elsewhere. What cannot be computed is null and `reason` says why; so is a track record that no length
-    makes long enough. Columns of what was not given are null without a reason.
+    Rows of `factor_evidence`, sorted by its key. Coverage and the numbers of the factor return, of random portfolios,
+    of turnover and of capacity are the same at every horizon; the monotonicity is of the quantile returns, at
+    `settings.horizon` alone, and null elsewhere. What cannot be computed is null and `reason` says why; so is a track
+    record that no length makes long enough. Columns of what was not given are null without a reason.
 
     Raises
     ------
     EvaluationError
-        If rows of another universe or source than asked for are among the evidence, or no session is left of a factor.
+        If rows of another universe or source than asked for are among the evidence, a row is there twice, or no session
+        is left of a factor.
     """
     given = {
         "factor_timeseries": timeseries,
@@ -112,13 +123,16 @@ def factor_evidence(
         "factor_quantiles": quantiles,
     }
     for kind, rows in given.items():
-        _require_market(kind, rows, universe=universe, source=source)
+        require_market(kind, rows, universe=universe, source=source)
+        require_distinct(kind, rows)
     declared = table("factor_evidence")
     by_factor = {
         kind: {
             (family, name): part
             for family, name, part in rows_by_factor(
-                _looked_at(given[kind], settings, include_holdout).select(["factor_type", "factor_name", *columns])
+                before_holdout(given[kind], settings, include_holdout=include_holdout).select(
+                    ["factor_type", "factor_name", *columns]
+                )
             )
         }
         for kind, columns in _READ.items()
@@ -143,12 +157,16 @@ def factor_evidence(
         sessions = _sessions_of(name, by_factor, settings)
         fixed, reasons = _of_sessions(sessions, settings)
         fixed |= _of_returns(ratios[name], reasons, n_trials=family_size, trials_variance=variance)
+        if random is not None:
+            fixed |= _of_random(random.get(name), reasons)
         fixed |= {"factor_type": name[0], "factor_name": name[1], "universe": universe, "source": source}
         fixed |= {"n_trials": family_size, **closest.get(name, {})}
         for horizon in horizons_of(settings):
             row, also = _of_horizon(sessions, horizon, settings)
             if premia is not None:
                 row |= _of_premium(premia.get((*name, horizon)), also)
+            if marginal is not None:
+                row |= _of_marginal(marginal.get((*name, horizon)), also)
             rows.append(fixed | row | {"reason": "; ".join([*also, *reasons]) or None})
     _correct(rows, horizons_of(settings), family_size)
     return pa.Table.from_pylist([{key: _null(value) for key, value in row.items()} for row in rows], declared.schema)
@@ -169,27 +187,11 @@ def rank_ic_tstats(
     (family, name) -> t; NaN where it cannot be computed.
     """
     horizon = settings.horizon
-    rows = _looked_at(information, settings, include_holdout).filter(pc.field("horizon") == horizon)
+    rows = before_holdout(information, settings, include_holdout=include_holdout).filter(pc.field("horizon") == horizon)
     return {
         (family, name): float(_tested(part.sort_by("date"), horizon).estimate.tstat)
         for family, name, part in rows_by_factor(rows)
     }
-
-
-def _require_market(kind: str, rows: pa.Table, *, universe: str, source: str) -> None:
-    for column, wanted in (("universe", universe), ("source", source)):
-        strange = sorted(set(rows[column].unique().to_pylist()) - {wanted})
-        if strange:
-            raise EvaluationError(
-                f"The evidence of {column} {wanted!r} wants rows of it alone, but {kind} also has {strange};"
-                f" materialise {kind} again."
-            )
-
-
-def _looked_at(rows: pa.Table, settings: EvaluationSettings, include_holdout: bool) -> pa.Table:
-    if settings.holdout_start is None or include_holdout:
-        return rows
-    return rows.filter(pc.field("date") < pa.scalar(settings.holdout_start, pa.date32()))
 
 
 def _sessions_of(
@@ -307,6 +309,25 @@ def _of_premium(found: Premium | None, reasons: list[str]) -> dict[str, Any]:
         reasons.append("no session has a Fama-MacBeth premium")
         return {}
     return {"fama_macbeth_premium": found.premium, "fama_macbeth_tstat": found.tstat}
+
+
+def _of_random(found: RandomComparison | None, reasons: list[str]) -> dict[str, Any]:
+    if found is None or math.isnan(found.pvalue):
+        reasons.append(f"no random portfolio to compare with: {found.reason if found else 'none was drawn'}")
+        return {}
+    return {"random_portfolio_pvalue": found.pvalue}
+
+
+def _of_marginal(found: MarginalEvidence | None, reasons: list[str]) -> dict[str, Any]:
+    if found is None or found.reason:
+        reasons.append(f"no marginal rank IC: {found.reason if found else 'it was not computed'}")
+    if found is None:
+        return {}
+    return {
+        "neutralised_on": found.neutralised_on or None,
+        "marginal_rank_ic": found.rank_ic,
+        "marginal_rank_ic_tstat": found.tstat,
+    }
 
 
 def _correct(rows: Sequence[dict[str, Any]], horizons: Iterable[int], family_size: int) -> None:

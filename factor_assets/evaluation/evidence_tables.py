@@ -5,19 +5,19 @@ What does not belong here: computing any of it, and how it is shown.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from factor_assets.errors import EvaluationError
+from factor_assets.evaluation.holdout import before_holdout
+from factor_assets.evaluation.timeseries import rows_by_factor
+from factor_assets.settings import EvaluationSettings
 from factor_assets.tables import TABLES
 
 Key = tuple[str, str]
-Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -31,8 +31,9 @@ class EvidenceTables:
     information, trading, evidence, correlations
         Of `factor_information`, `factor_trading`, `factor_evidence` and `factor_correlations`; None or empty where the
         table was not made.
-    promoted
-        Of `promoted_factors`, likewise.
+    promoted, variants, spanning, event_curves, selection
+        Of `promoted_factors`, `variant_evidence`, `factor_spanning`, `factor_event_curves` and `factor_selection`,
+        likewise.
     """
 
     summary: pa.Table
@@ -44,6 +45,18 @@ class EvidenceTables:
     evidence: pa.Table | None = None
     correlations: pa.Table | None = None
     promoted: pa.Table | None = None
+    variants: pa.Table | None = None
+    spanning: pa.Table | None = None
+    event_curves: pa.Table | None = None
+    selection: pa.Table | None = None
+
+    def before_holdout(self, settings: EvaluationSettings) -> "EvidenceTables":
+        """Leave out the sessions of the holdout, unless the evidence looked at them and so says."""
+        if self.evidence is not None and pc.any(self.evidence["has_holdout"]).as_py():
+            return self
+        by_date = ("timeseries", "quantiles", "information", "trading")
+        given = {name: rows for name in by_date if (rows := getattr(self, name)) is not None}
+        return replace(self, **{name: before_holdout(rows, settings) for name, rows in given.items()})
 
     @property
     def absent(self) -> tuple[str, ...]:
@@ -74,6 +87,10 @@ class FactorRows:
         Rows of `factor_correlations` with the others, largest absolute rank correlation first.
     promotion
         Its row of `promoted_factors`; None where the table has none.
+    variants, spanning
+        Rows of `variant_evidence` and `factor_spanning`.
+    event_curves
+        Its rows, by offset.
     absent
         Names of the tables that were not made.
     """
@@ -89,6 +106,9 @@ class FactorRows:
     evidence: Sequence[Mapping[str, Any]]
     similar: Sequence[Mapping[str, Any]]
     promotion: Mapping[str, Any] | None
+    variants: Sequence[Mapping[str, Any]]
+    spanning: Sequence[Mapping[str, Any]]
+    event_curves: pa.Table
     absent: Sequence[str]
 
     def at(self, horizon: int | None) -> Mapping[str, Any] | None:
@@ -107,6 +127,10 @@ STORED_AS: Mapping[str, str] = {
     "evidence": "factor_evidence",
     "correlations": "factor_correlations",
     "promoted": "promoted_factors",
+    "variants": "variant_evidence",
+    "spanning": "factor_spanning",
+    "event_curves": "factor_event_curves",
+    "selection": "factor_selection",
 }
 
 
@@ -124,7 +148,7 @@ def split(tables: EvidenceTables, *, universe: str) -> list[FactorRows]:
     whole = {name: given.get(stored, TABLES[stored].schema.empty_table()) for name, stored in STORED_AS.items()}
     summary = [finite(row) for row in whole["summary"].sort_by(_BY_KEY).to_pylist()]
     keys = [(row["factor_type"], row["factor_name"]) for row in summary]
-    parts = {name: _by_factor(rows, keys) for name, rows in whole.items() if name != "summary"}
+    parts = {name: _by_factor(rows, keys) for name, rows in whole.items() if name not in {"summary", "selection"}}
     found = []
     for i, (family, name) in enumerate(keys):
         own = {part: rows[i] for part, rows in parts.items()}
@@ -142,6 +166,9 @@ def split(tables: EvidenceTables, *, universe: str) -> list[FactorRows]:
                 evidence=[finite(row) for row in own["evidence"].sort_by("horizon").to_pylist()],
                 similar=_similar(own["correlations"], (family, name)),
                 promotion=promoted[0] if promoted else None,
+                variants=[finite(row) for row in own["variants"].sort_by("variant").to_pylist()],
+                spanning=[finite(row) for row in own["spanning"].sort_by(_BY_BENCHMARK).to_pylist()],
+                event_curves=own["event_curves"].sort_by("offset"),
                 absent=tables.absent,
             )
         )
@@ -151,7 +178,8 @@ def split(tables: EvidenceTables, *, universe: str) -> list[FactorRows]:
 def unknown_factors(tables: EvidenceTables) -> list[str]:
     """Names of factors that a table holds and the summary does not, sorted."""
     known = set(_keys(tables.summary))
-    others = (rows for name, rows in tables.by_name.items() if name != "factor_summary" and rows is not None)
+    not_by_factor = {"factor_summary", "factor_selection"}
+    others = (rows for name, rows in tables.by_name.items() if name not in not_by_factor and rows is not None)
     return sorted({name for rows in others for family, name in _keys(rows) if (family, name) not in known})
 
 
@@ -160,6 +188,7 @@ def finite(row: Mapping[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
 
 
+_BY_BENCHMARK = [("benchmark", "ascending"), ("coefficient", "ascending")]
 _BY_KEY = [("factor_type", "ascending"), ("factor_name", "ascending")]
 
 
@@ -185,18 +214,8 @@ def _keys(rows: pa.Table) -> list[Key]:
 
 def _by_factor(rows: pa.Table, keys: Sequence[Key]) -> list[pa.Table]:
     """Rows of each factor, in table order."""
-    joined = pc.binary_join_element_wise(rows["factor_type"], rows["factor_name"], "\x1f").combine_chunks()
-    encoded = joined.dictionary_encode()
-    codes: Integers = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    order = np.argsort(codes, kind="stable")
-    ordered = rows.take(order)
-    names = encoded.dictionary.to_pylist()
-    bounds = np.searchsorted(codes[order], np.arange(len(names) + 1))
-    place = {name: i for i, name in enumerate(names)}
-    places = (place.get("\x1f".join(key)) for key in keys)
-    return [
-        rows.schema.empty_table() if i is None else ordered.slice(bounds[i], bounds[i + 1] - bounds[i]) for i in places
-    ]
+    found = {(family, name): part for family, name, part in rows_by_factor(rows)}
+    return [found.get(key, rows.schema.empty_table()) for key in keys]
 
 
 def _similar(rows: pa.Table, own: Key) -> list[Mapping[str, Any]]:

@@ -52,6 +52,7 @@ def factor_data(rows: FactorRows) -> dict[str, Any]:
         "capacity": _monthly(rows.trading, "capacity", months),
         "quantiles": quantile_means(rows.quantiles),
         "decay": decay(rows.evidence),
+        "event": event_curves(rows.event_curves),
         "stocks": _stocks(rows.details),
     }
 
@@ -87,6 +88,15 @@ def quantile_means(rows: pa.Table) -> dict[str, list[Any]]:
         "mean_bps": rounded(np.array(means, dtype=np.float64)),
         "error_bps": rounded(np.array(errors, dtype=np.float64)),
         "n": counts,
+    }
+
+
+def event_curves(rows: pa.Table) -> dict[str, list[Any]]:
+    """Percent by which the outer quantiles moved against all names, by session from the sort."""
+    return {
+        "offset": rows["offset"].to_pylist(),
+        "top": rounded(_numbers(rows, "top_curve") * 100),
+        "bottom": rounded(_numbers(rows, "bottom_curve") * 100),
     }
 
 

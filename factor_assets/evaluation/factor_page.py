@@ -14,6 +14,8 @@ from factor_assets.evaluation.factor_charts import STOCK_NUMBERS, dropped, facto
 from factor_assets.evaluation.page_parts import (
     BY_HORIZON,
     NONE,
+    OF_LOADING,
+    OF_VARIANT,
     absent_note,
     cell,
     heading,
@@ -24,8 +26,11 @@ from factor_assets.evaluation.page_parts import (
     numbers_of,
     numbers_shown,
     plain_list,
+    table_of,
+    text_cell,
     text_facts,
 )
+from factor_assets.evaluation.robustness_parts import spanning_part, variants_part
 from factor_assets.evaluation.tear_sheet import (
     TearSheetContext,
     assemble,
@@ -99,11 +104,18 @@ def factor_page(
         "facts": text_facts(facts),
         "numbers": number_facts(shown, numbers_of(rows, horizon=horizon)),
         "horizons": _horizons(rows),
+        "variants": variants_part(rows),
+        "spanning": spanning_part(rows),
+        "neutralised_on": escape(str((rows.at(horizon) or {}).get("neutralised_on") or "no other factor")),
         "years": _years(rows),
         "similar": _similar(rows, above=above),
         "trading_note": absent_note("factor_trading", rows.absent),
         "dropped": plain_list(dropped(rows) or ["Nothing was dropped."], kind="reading"),
-        "notes": notes(context, dropped=(), defined=(*_DEFINED, *(s.column for s in (*shown, *BY_HORIZON)))),
+        "notes": notes(
+            context,
+            dropped=(),
+            defined=(*_DEFINED, *(s.column for s in (*shown, *BY_HORIZON, *OF_VARIANT, *OF_LOADING))),
+        ),
     }
     return assemble("factor", parts, {"name": rows.name, **factor_data(rows)})
 
@@ -134,7 +146,7 @@ def _horizons(rows: FactorRows) -> str:
     # A number that no horizon has is not worth a column.
     shown = [s for s in BY_HORIZON if any(row.get(s.column) is not None for row in rows.evidence)]
     body = "".join(f"<tr>{''.join(cell(s, row) for s in shown)}</tr>" for row in rows.evidence)
-    return _table(headings(shown), body, label="Evidence by horizon")
+    return table_of(headings(shown), body, label="Evidence by horizon")
 
 
 def _years(rows: FactorRows) -> str:
@@ -147,8 +159,8 @@ def _years(rows: FactorRows) -> str:
         heading(f"{h:,}", unit="session" if h == 1 else "sessions", meaning=COLUMNS["rank_ic"].meaning)
         for h in horizons
     )
-    body = "".join(f"<tr>{_text(str(year))}{_means(means, year, horizons)}</tr>" for year in years)
-    return _table(head, body, label="Mean rank IC by year and horizon")
+    body = "".join(f"<tr>{text_cell(str(year))}{_means(means, year, horizons)}</tr>" for year in years)
+    return table_of(head, body, label="Mean rank IC by year and horizon")
 
 
 def _means(means: Mapping[tuple[int, int], float], year: int, horizons: Sequence[int]) -> str:
@@ -165,30 +177,19 @@ def _similar(rows: FactorRows, *, above: str | None) -> str:
         + heading("Returns", unit="correlation", meaning=COLUMNS["return_correlation"].meaning)
     )
     body = "".join(_similar_row(row, above=above) for row in rows.similar[:N_SIMILAR])
-    return _table(head, body, label="Most similar factors")
+    return table_of(head, body, label="Most similar factors")
 
 
 def _similar_row(row: Mapping[str, Any], *, above: str | None) -> str:
     name, family = row["other_name"], row["other_type"]
     shown = escape(name) if above is None else f'<a href="{page_link(family, name, above=above)}">{escape(name)}</a>'
     return (
-        f'<tr><td class="text" data-v="{escape(name)}">{shown}</td>{_text(family)}'
+        f'<tr><td class="text" data-v="{escape(name)}">{shown}</td>{text_cell(family)}'
         f"{_number(row['rank_correlation'])}{_number(row['return_correlation'])}</tr>"
     )
-
-
-def _text(value: str) -> str:
-    return f'<td class="text" data-v="{escape(value)}">{escape(value)}</td>'
 
 
 def _number(value: float | None, *, digits: int = 2) -> str:
     if value is None:
         return '<td><span class="none">&ndash;</span></td>'
     return f'<td data-v="{value!r}">{f"{value:.{digits}f}".replace("-", chr(0x2212))}</td>'
-
-
-def _table(head: str, body: str, *, label: str) -> str:
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}"><table class="sortable">'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )

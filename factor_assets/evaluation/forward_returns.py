@@ -25,8 +25,8 @@ def completed_return(close: Array, *, horizon: int = 1) -> Array:
 
     Returns
     -------
-    float64 of the same shape (fraction). NaN in the first `horizon` rows and where either close is missing; a session
-    without a close inside the span does not matter.
+    float64 of the same shape (fraction). NaN in the first `horizon` rows and where either close is missing or
+    infinite; a session without a close inside the span does not matter.
 
     Raises
     ------
@@ -36,6 +36,7 @@ def completed_return(close: Array, *, horizon: int = 1) -> Array:
     if horizon < 1:
         raise EvaluationError(f"A forward return wants a horizon of at least 1 session, got {horizon}.")
     result = np.full(close.shape, np.nan)
-    np.divide(close[horizon:], close[:-horizon], out=result[horizon:])
+    then, now = close[:-horizon], close[horizon:]
+    np.divide(now, then, out=result[horizon:], where=np.isfinite(then) & np.isfinite(now))
     result[horizon:] -= 1.0
     return result

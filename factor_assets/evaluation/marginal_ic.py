@@ -18,6 +18,7 @@ from factor_assets.evaluation.ranking import Ranking, rank
 from factor_assets.panel.panel import Array
 
 _EXPLAINED = 1e-10  # of the squares: what is left is rounding
+_DEPENDENT = 1e-12  # of the largest eigenvalue: what is smaller is rounding
 _DECIMALS = 8  # of a rank: names that are alike in every factor tie in the residual, too
 
 
@@ -103,6 +104,34 @@ def marginal_rank_ic(
     """
     if horizon < 1:
         raise EvaluationError(f"A marginal rank IC wants a horizon of at least 1 session, got {horizon}.")
+    residuals, explained = neutral_ranks(factor, others, among=among, min_tickers=min_tickers)
+    series = rank_ic(rank(residuals), forward_return, delay=delay, min_tickers=min_tickers)
+    return MarginalIc(rank_ic=series, mean=newey_west_mean(series, lags=lags, overlap=horizon - 1), explained=explained)
+
+
+def neutral_ranks(
+    factor: Array, others: Sequence[Array], *, among: npt.NDArray[np.bool_] | None = None, min_tickers: int = 10
+) -> tuple[Array, Array]:
+    """Return what the ranks of others leave of a factor's ranks: the first two steps of `marginal_rank_ic`.
+
+    Parameters
+    ----------
+    factor, others, among, min_tickers
+        As there.
+
+    Returns
+    -------
+    residuals
+        float64 of shape (n_dates, n_tickers). NaN where a name lacks a factor, and on sessions with too few names or
+        nothing left.
+    explained
+        float64 of shape (n_dates,): R2.
+
+    Raises
+    ------
+    MisalignedError
+        If the shapes differ.
+    """
     for i, other in enumerate(others):
         if other.shape != factor.shape:
             raise MisalignedError(
@@ -112,20 +141,20 @@ def marginal_rank_ic(
     common = np.isfinite(factor) if among is None else np.isfinite(factor) & among
     for other in others:
         common = common & np.isfinite(other)
-    y = centred_ranks(rank(factor, among=common))
-    x = np.stack([centred_ranks(rank(other, among=common)) for other in others], axis=-1) if others else None
-    residuals = np.full(factor.shape, np.nan)
-    explained = np.full(len(factor), np.nan)
-    for t in np.flatnonzero(common.sum(axis=1) - len(others) >= max(min_tickers, 2)):
-        names = common[t]
-        own = y[t, names]
-        total = own @ own
-        if not total > 0.0:
-            continue
+    y = np.where(common, centred_ranks(rank(factor, among=common)), 0.0)
+    left = y
+    if others:
         # the constant is in it: centred ranks have the mean 0 over the same names
-        left = own if x is None else own - x[t, names] @ np.linalg.lstsq(x[t, names], own, rcond=None)[0]
-        explained[t] = max(0.0, 1.0 - (left @ left) / total)
-        if left @ left > _EXPLAINED * total:
-            residuals[t, names] = np.round(left, _DECIMALS)
-    series = rank_ic(rank(residuals), forward_return, delay=delay, min_tickers=min_tickers)
-    return MarginalIc(rank_ic=series, mean=newey_west_mean(series, lags=lags, overlap=horizon - 1), explained=explained)
+        x = np.stack([centred_ranks(rank(other, among=common)) for other in others], axis=-1)
+        x[~common] = 0.0
+        transposed = x.swapaxes(1, 2)  # (n_dates, n_others, n_tickers)
+        # sums of products of half-integers are exact, so that no rounding hides others that explain each other
+        inverse = np.linalg.pinv(transposed @ x, rcond=_DEPENDENT, hermitian=True)
+        left = y - (x @ (inverse @ (transposed @ y[:, :, None])))[:, :, 0]
+    total, squares = (y * y).sum(axis=1), (left * left).sum(axis=1)
+    is_known = (common.sum(axis=1) - len(others) >= max(min_tickers, 2)) & (total > 0.0)
+    explained = np.full(len(factor), np.nan)
+    explained[is_known] = np.maximum(0.0, 1.0 - squares[is_known] / total[is_known])
+    is_left = is_known & (squares > _EXPLAINED * total)
+    residuals: Array = np.where(common & is_left[:, None], np.round(left, _DECIMALS), np.nan)
+    return residuals, explained

@@ -66,6 +66,7 @@ IC_OF_EVIDENCE = (
     Shown(column="deflated_sharpe_ratio", label="DSR", unit="probability", digits=3),
     Shown(column="hit_rate", label="Hits", unit="%", scale=100, digits=1),
     Shown(column="median_capacity", label="Capacity", unit="millions", scale=1e-6, digits=1),
+    Shown(column="random_portfolio_pvalue", label="p", unit="random", digits=4),
     Shown(column="closest_correlation", label="Closest", unit="correlation"),
 )
 EXPLAINED = (
@@ -94,6 +95,33 @@ BY_HORIZON = (
     Shown(column="monotonicity_pvalue", label="p", unit="monotonicity", digits=4),
     Shown(column="fama_macbeth_premium", label="Premium", unit="bps a session", scale=1e4, digits=2),
     Shown(column="fama_macbeth_tstat", label="t", unit="premium", is_tstat=True),
+    Shown(column="marginal_rank_ic", label="Rank IC", unit="marginal", digits=4),
+    Shown(column="marginal_rank_ic_tstat", label="t", unit="marginal", is_tstat=True),
+)
+OF_VARIANT = (
+    Shown(column="mean_variant_return", label="Return", unit="bps a session", scale=1e4),
+    Shown(column="variant_return_tstat", label="t", unit="Newey-West", is_tstat=True),
+    Shown(column="variant_sharpe_ratio", label="Sharpe", unit="a session", digits=3),
+    Shown(column="variant_max_drawdown", label="Drawdown", unit="max, %", scale=100, digits=1),
+    Shown(column="mean_variant_turnover", label="Turnover", unit="% a session", scale=100, digits=1),
+    Shown(column="n_sessions", label="Sessions", digits=0),
+)
+OF_LOADING = (
+    Shown(column="loading", label="Estimate", digits=5),
+    Shown(column="loading_tstat", label="t", unit="Newey-West", is_tstat=True),
+    Shown(column="loading_pvalue", label="p", digits=4),
+    Shown(column="spanning_rsquared", label="R\u00b2", digits=3),
+    Shown(column="n_sessions", label="Sessions", digits=0),
+)
+OF_SELECTION = (
+    Shown(column="n_factors", label="Factors", digits=0),
+    Shown(column="n_sessions", label="Sessions", digits=0),
+    Shown(column="best_sharpe_ratio", label="Sharpe", unit="of the best, a session", digits=3),
+    Shown(column="overfitting_probability", label="PBO", unit="probability", digits=3),
+    Shown(column="loss_probability", label="Loss", unit="probability", digits=3),
+    Shown(column="superior_ability_pvalue", label="p", unit="SPA", digits=4),
+    Shown(column="grs_statistic", label="GRS", unit="F"),
+    Shown(column="grs_pvalue", label="p", unit="GRS", digits=4),
 )
 
 
@@ -129,6 +157,21 @@ def cell(shown: Shown, row: Mapping[str, Any]) -> str:
     if value is None:
         return '<td><span class="none">&ndash;</span></td>'
     return f'<td data-v="{value!r}">{_strong(shown, row)}</td>'
+
+
+def text_cell(text: str | None) -> str:
+    """Words of a table; a dash where there are none."""
+    if text is None:
+        return '<td class="text"><span class="none">&ndash;</span></td>'
+    return f'<td class="text" data-v="{escape(text)}">{escape(text)}</td>'
+
+
+def table_of(head: str, body: str, *, label: str) -> str:
+    """Make a table that sorts and scrolls on its own."""
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}"><table class="sortable">'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
 
 
 def number_facts(shown: Iterable[Shown], row: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from factor_assets.errors import MisalignedError
 from factor_assets.evaluation.evidence_by_date import horizons_of
 from factor_assets.evaluation.fama_macbeth import fama_macbeth
 from factor_assets.evaluation.forward_returns import completed_return
+from factor_assets.evaluation.holdout import before_holdout
 from factor_assets.panel.panel import Array, Panel
 from factor_assets.settings import EvaluationSettings
 
@@ -55,9 +56,7 @@ def fama_macbeth_premia(
     MisalignedError
         If a factor's shape is not the panel's.
     """
-    n_dates = len(panel.dates)
-    if settings.holdout_start is not None and not include_holdout:
-        n_dates = int(np.searchsorted(panel.dates, np.datetime64(settings.holdout_start, "D")))
+    n_dates = len(before_holdout(panel.dates, settings, include_holdout=include_holdout))
     forward = {h: completed_return(panel["close"][:n_dates], horizon=h) / h for h in horizons_of(settings)}
     premia = {}
     for family, name, values in factors:

@@ -6,6 +6,8 @@
 3. Those that passed are taken by deflated Sharpe ratio, highest first (ties: lower corrected p-value, then name), and
    each is refused that is too much like one taken before it.
 
+Evidence that looked at the holdout promotes nobody: what was chosen in sight of it has nothing left to be tried on.
+
 What does not belong here: the statistics and their correction for trials (`multiple_testing.py`, `sharpe.py`, and the
 ledger in `trials.py`), which arrive as numbers.
 """
@@ -22,6 +24,7 @@ from factor_assets.settings import PromotionSettings
 from factor_assets.tables import TABLES
 
 GATES: Mapping[str, str] = {
+    "holdout": "The evidence left the holdout alone.",
     "coverage": "Enough of the universe has a value.",
     "holm_pvalue": "The mean rank IC is no luck, after Holm's correction for all trials.",
     "deflated_sharpe_ratio": "The Sharpe ratio is above the best that so many trials show without merit.",
@@ -165,6 +168,8 @@ def _refusals(
         ("turnover", "mean_turnover", settings.max_turnover, "above"),
         ("capacity", "median_capacity", settings.min_capacity, "below"),
     )
+    if row["has_holdout"]:
+        yield "holdout", "has_holdout: the evidence looked at it; make factor_evidence again without the holdout"
     unknown = f"unknown: {row['reason'] or 'the evidence has no such number'}"
     for gate, column, threshold, side in bounds:
         value = row[column]

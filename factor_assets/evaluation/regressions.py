@@ -14,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 
 from factor_assets.errors import MisalignedError
+from factor_assets.evaluation.factor_returns import factor_returns
+from factor_assets.evaluation.holdout import before_holdout, no_session_left
 from factor_assets.evaluation.newey_west import Estimate, Lags, infer, regression_sums, rule_code
 from factor_assets.evaluation.ranking import Counts
-from factor_assets.evaluation.timeseries import rows_by_factor
 from factor_assets.panel.panel import Array, Panel
 from factor_assets.settings import EvaluationSettings
 from factor_assets.tables import table
@@ -105,24 +106,7 @@ def regress(returns: Array, factor_returns: Array, *, min_observations: int = 30
     Moments are centred in a second pass and residuals summed in a third, in date order, each ticker on its own: the
     result of a ticker does not depend on which others are there.
     """
-    from scipy.special import stdtr, stdtrit
-
-    fit, n_observations = _fit(returns, factor_returns, min_observations=min_observations)
-    alpha, beta, sxx, syy, ssr = np.moveaxis(fit, 2, 0)[:5]
-    freedom = np.maximum(n_observations - 2, 1).astype(np.float64)
-    error = np.sqrt(ssr / freedom / sxx)
-    tstat = np.divide(beta, error, out=np.full_like(beta, np.nan), where=error > 0)
-    half_width = stdtrit(freedom, 0.975) * error
-    return Regressions(
-        alpha=alpha,
-        beta=beta,
-        tstat=tstat,
-        pvalue=2.0 * stdtr(freedom, -np.abs(tstat)),
-        rsquared=1.0 - ssr / syy,
-        conf_int_lower=beta - half_width,
-        conf_int_upper=beta + half_width,
-        n_observations=n_observations,
-    )
+    return _ordinary(*_fit(returns, factor_returns, min_observations=min_observations))
 
 
 def regress_newey_west(
@@ -152,32 +136,16 @@ def regress_newey_west(
         If the lags are neither a number of lags nor the name of a rule.
     """
     rule = rule_code(lags)
-    fit, n = _fit(returns, factor_returns, min_observations=min_observations)
-    sums, used = regression_sums(
-        np.ascontiguousarray(returns, np.float64), np.ascontiguousarray(factor_returns, np.float64), fit, n, rule
-    )
-    alpha, beta, sxx, syy, ssr, x_mean, y_mean = np.moveaxis(fit, 2, 0)
-    perfect = ssr <= _ROUNDING**2 * (syy + n * y_mean**2 + beta**2 * (sxx + n * x_mean**2))
-    ssr = np.where(perfect, 0.0, ssr)
-    # coefficients of the constant and of the centred factor; alpha = the first - x_mean * the second
-    s11, s12, s22 = np.moveaxis(np.where(perfect[:, :, None], 0.0, sums), 2, 0)
-    freedom, n_fitted = np.maximum(n - 2, 1).astype(np.float64), np.maximum(n, 1).astype(np.float64)
-    factor = n_fitted / freedom
-    beta_variance = factor * s22 / sxx**2
-    alpha_variance = factor * (s11 / n_fitted**2 - 2 * x_mean * s12 / (n_fitted * sxx) + x_mean**2 * s22 / sxx**2)
-    return NeweyWestRegressions(
-        alpha=infer(alpha, np.sqrt(np.maximum(alpha_variance, 0.0)), freedom=freedom),
-        beta=infer(beta, np.sqrt(beta_variance), freedom=freedom),
-        alpha_ols=infer(alpha, np.sqrt(ssr / freedom * (1.0 / n_fitted + x_mean**2 / sxx)), freedom=freedom),
-        beta_ols=infer(beta, np.sqrt(ssr / freedom / sxx), freedom=freedom),
-        rsquared=1.0 - ssr / syy,
-        n_observations=n,
-        lags=used,
-    )
+    return _newey_west(returns, factor_returns, *_fit(returns, factor_returns, min_observations=min_observations), rule)
 
 
 def factor_details(
-    timeseries: pa.Table, panel: Panel, *, settings: EvaluationSettings, universe: str, source: str
+    timeseries: pa.Table,
+    panel: Panel,
+    *,
+    settings: EvaluationSettings,
+    universe: str,
+    source: str,
 ) -> pa.Table:
     """Regress each ticker of the panel on each factor of `factor_timeseries`.
 
@@ -188,31 +156,47 @@ def factor_details(
     panel
         Field `returns`; its sessions are the window of the test, its tickers those that get rows. Membership plays no
         part: a ticker is tested on all its returns.
+    settings
+        Sessions from `holdout_start` on are not looked at: the date of the test is the last one before.
 
     Returns
     -------
     Rows of `factor_details`, one a ticker and factor, sorted by its key. A ticker without a regression has nulls and
-    its number of observations. A subset of tickers gives the same bits as the whole.
+    its number of observations. A subset of tickers gives the same bits as the whole. t and p-values of Newey and West
+    stand beside the ordinary ones, of the same coefficients, with the lags of the rule "fixed".
 
     Raises
     ------
     MisalignedError
         If the panel has no session, so that there is no date of the test.
+    EvaluationError
+        If it has none before the holdout.
     """
     declared = table("factor_details")
     if not len(panel.dates):
         raise MisalignedError("factor_details wants a panel with at least one session, got none.")
-    labels, series = [], []
-    for family, name, rows in rows_by_factor(timeseries):
-        labels.append((family, name))
-        series.append(_aligned(rows, panel))
+    panel = before_holdout(panel, settings)
+    if not len(panel.dates):
+        raise no_session_left("factor_details", settings)
+    series = factor_returns(timeseries, panel.dates)
+    labels = list(series)
     if not labels or not panel.tickers:
         return declared.schema.empty_table()
-    factor_returns = np.stack(series)  # (n_factors, n_dates)
-    fit = regress(panel["returns"], factor_returns, min_observations=settings.min_observations)
+    returns, factors = panel["returns"], np.stack(list(series.values()))  # (n_factors, n_dates)
+    least_squares, n_observations = _fit(returns, factors, min_observations=settings.min_observations)
+    fit = _ordinary(least_squares, n_observations)
+    robust = _newey_west(returns, factors, least_squares, n_observations, rule_code("fixed"))
+    numbers = {
+        name: getattr(fit, name)
+        for name in ("alpha", "beta", "tstat", "pvalue", "rsquared", "conf_int_lower", "conf_int_upper")
+    } | {
+        "alpha_tstat": robust.alpha.tstat,
+        "newey_west_tstat": robust.beta.tstat,
+        "newey_west_pvalue": robust.beta.pvalue,
+    }
     n_factors, n_tickers = fit.beta.shape
     which = pa.array(np.tile(np.arange(n_factors), n_tickers), pa.int64())
-    spans = [_span(row, panel) for row in factor_returns]
+    spans = [_span(row, panel) for row in factors]
     columns = {
         "factor_type": pa.array([family for family, _ in labels], pa.string()).take(which),
         "factor_name": pa.array([name for _, name in labels], pa.string()).take(which),
@@ -225,21 +209,8 @@ def factor_details(
         "n_observations": pa.array(fit.n_observations.T.reshape(-1), pa.int64()),
         "universe": _constant(pa.scalar(universe, pa.string()), len(which)),
         "source": _constant(pa.scalar(source, pa.string()), len(which)),
-    } | {
-        name: pa.array(getattr(fit, name).T.reshape(-1), pa.float64(), from_pandas=True)
-        for name in ("alpha", "beta", "tstat", "pvalue", "rsquared", "conf_int_lower", "conf_int_upper")
-    }
+    } | {name: pa.array(values.T.reshape(-1), pa.float64(), from_pandas=True) for name, values in numbers.items()}
     return pa.table([columns[name] for name in declared.column_names], schema=declared.schema)
-
-
-def _aligned(rows: pa.Table, panel: Panel) -> Array:
-    """Factor returns of one factor on the panel's sessions, shape (n_dates,)."""
-    dates = rows["date"].to_numpy().astype("datetime64[D]")
-    position = np.minimum(np.searchsorted(panel.dates, dates), len(panel.dates) - 1)
-    known = panel.dates[position] == dates
-    aligned = np.full(len(panel.dates), np.nan)
-    aligned[position[known]] = rows["factor_value"].to_numpy()[known]
-    return aligned
 
 
 def _span(factor_return: Array, panel: Panel) -> tuple[object, object]:
@@ -265,6 +236,50 @@ def _fit(returns: Array, factor_returns: Array, *, min_observations: int) -> tup
         max(min_observations, 3),
     )
     return fit, n_observations
+
+
+def _ordinary(fit: Array, n_observations: Counts) -> Regressions:
+    from scipy.special import stdtr, stdtrit
+
+    alpha, beta, sxx, syy, ssr = np.moveaxis(fit, 2, 0)[:5]
+    freedom = np.maximum(n_observations - 2, 1).astype(np.float64)
+    error = np.sqrt(ssr / freedom / sxx)
+    tstat = np.divide(beta, error, out=np.full_like(beta, np.nan), where=error > 0)
+    half_width = stdtrit(freedom, 0.975) * error
+    return Regressions(
+        alpha=alpha,
+        beta=beta,
+        tstat=tstat,
+        pvalue=2.0 * stdtr(freedom, -np.abs(tstat)),
+        rsquared=1.0 - ssr / syy,
+        conf_int_lower=beta - half_width,
+        conf_int_upper=beta + half_width,
+        n_observations=n_observations,
+    )
+
+
+def _newey_west(returns: Array, factor_returns: Array, fit: Array, n: Counts, rule: int) -> NeweyWestRegressions:
+    sums, used = regression_sums(
+        np.ascontiguousarray(returns, np.float64), np.ascontiguousarray(factor_returns, np.float64), fit, n, rule
+    )
+    alpha, beta, sxx, syy, ssr, x_mean, y_mean = np.moveaxis(fit, 2, 0)
+    perfect = ssr <= _ROUNDING**2 * (syy + n * y_mean**2 + beta**2 * (sxx + n * x_mean**2))
+    ssr = np.where(perfect, 0.0, ssr)
+    # coefficients of the constant and of the centred factor; alpha = the first - x_mean * the second
+    s11, s12, s22 = np.moveaxis(np.where(perfect[:, :, None], 0.0, sums), 2, 0)
+    freedom, n_fitted = np.maximum(n - 2, 1).astype(np.float64), np.maximum(n, 1).astype(np.float64)
+    factor = n_fitted / freedom
+    beta_variance = factor * s22 / sxx**2
+    alpha_variance = factor * (s11 / n_fitted**2 - 2 * x_mean * s12 / (n_fitted * sxx) + x_mean**2 * s22 / sxx**2)
+    return NeweyWestRegressions(
+        alpha=infer(alpha, np.sqrt(np.maximum(alpha_variance, 0.0)), freedom=freedom),
+        beta=infer(beta, np.sqrt(beta_variance), freedom=freedom),
+        alpha_ols=infer(alpha, np.sqrt(ssr / freedom * (1.0 / n_fitted + x_mean**2 / sxx)), freedom=freedom),
+        beta_ols=infer(beta, np.sqrt(ssr / freedom / sxx), freedom=freedom),
+        rsquared=1.0 - ssr / syy,
+        n_observations=n,
+        lags=used,
+    )
 
 
 @nb.njit((_READ, _READ, nb.int64), cache=True, nogil=True, error_model="numpy")

@@ -9,11 +9,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from factor_assets.evaluation.comparison_page import comparison_verdict, promotion_word
+from factor_assets.evaluation.comparison_page import comparison_verdict, promotion_word, selection_rows
 from factor_assets.evaluation.evidence_tables import EvidenceTables, FactorRows
 from factor_assets.evaluation.factor_charts import dropped, quantile_means, rank_ic_by_year
 from factor_assets.evaluation.factor_page import N_SIMILAR, SIGNS
-from factor_assets.evaluation.page_parts import BY_HORIZON, NONE, Shown, numbers_of, numbers_shown
+from factor_assets.evaluation.page_parts import (
+    BY_HORIZON,
+    NONE,
+    OF_LOADING,
+    OF_SELECTION,
+    OF_VARIANT,
+    Shown,
+    numbers_of,
+    numbers_shown,
+)
 from factor_assets.evaluation.tear_sheet import SYNTHETIC_LABEL, TearSheetContext, page_path
 from factor_assets.evaluation.verdict import factor_verdict
 from factor_assets.factors.factor import Factor
@@ -53,6 +62,8 @@ def factor_record(
             if (year, h) in means
         ],
         "similar": rows.similar[:N_SIMILAR],
+        "variants": [_own(row) for row in rows.variants],
+        "spanning": [_own(row) for row in rows.spanning],
         "tickers": rows.details.drop_columns(["factor_name", "factor_type", "universe", "source"]).to_pylist(),
         "dropped": [*context.notes, *dropped(rows)],
         "tables_not_made": rows.absent,
@@ -79,6 +90,7 @@ def comparison_record(
             }
             for rows in factors
         ],
+        "selection": [_own(row) for row in selection_rows(tables)],
         "dropped": context.notes,
         "tables_not_made": tables.absent,
     }
@@ -130,6 +142,10 @@ def factor_markdown(record: Mapping[str, Any]) -> str:
                 for row in record["similar"]
             ),
         ),
+        "## Other portfolios",
+        _named_table(("portfolios",), ("variant",), OF_VARIANT, record["variants"]),
+        "## Regressed on known returns",
+        _named_table(("regressed on", "coefficient"), ("benchmark", "coefficient"), OF_LOADING, record["spanning"]),
         "## What was dropped, and why",
         _bullets(map(_escaped, record["dropped"])) or "Nothing was reported as dropped.",
         *_not_made(record),
@@ -159,6 +175,8 @@ def comparison_markdown(record: Mapping[str, Any]) -> str:
         _table(("factor", "type", "gate", *(s.full for s in shown)), lines, raw=1),
         "## Why factors were refused",
         _bullets(map(_escaped, reasons)) or "None was.",
+        "## Is the best of them luck?",
+        _named_table(("among", "best"), ("scope", "best_factor"), OF_SELECTION, record["selection"]),
         "## What was dropped, and why",
         _bullets(map(_escaped, record["dropped"])) or "Nothing was reported as dropped.",
         *_not_made(record),
@@ -235,6 +253,21 @@ def _bullets(lines: Iterable[str]) -> str:
 
 def _shown_table(shown: Sequence[Shown], rows: Sequence[Mapping[str, Any]]) -> str:
     return _table([s.full for s in shown], [[s.text(row) for s in shown] for row in rows])
+
+
+def _named_table(
+    head: Sequence[str], names: Sequence[str], shown: Sequence[Shown], rows: Sequence[Mapping[str, Any]]
+) -> str:
+    """A table of numbers whose rows begin with names."""
+    return _table(
+        [*head, *(s.full for s in shown)],
+        [[*(row[name] or NONE for name in names), *(s.text(row) for s in shown)] for row in rows],
+    )
+
+
+def _own(row: Mapping[str, Any]) -> Record:
+    """A row without what the record says once."""
+    return {k: v for k, v in row.items() if k not in {"factor_name", "factor_type", "universe", "source"}}
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, raw: int = 0) -> str:

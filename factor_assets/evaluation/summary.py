@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from factor_assets.errors import EvaluationError
+from factor_assets.evaluation.holdout import before_holdout, no_session_left
 from factor_assets.evaluation.performance import performance
 from factor_assets.evaluation.significance import mean_tstat
+from factor_assets.evaluation.stored_rows import require_distinct, require_market
 from factor_assets.evaluation.timeseries import rows_by_factor
 from factor_assets.panel.panel import Array
 from factor_assets.settings import EvaluationSettings
@@ -41,6 +44,8 @@ def factor_summary(
         (family, name) -> formula and source in the literature; a factor without one gets null.
     membership
         'dated', 'today_only' or 'as_delivered': whether the universe knew its members at the time.
+    settings
+        Sessions from `holdout_start` on are not looked at, nor are regressions that have looked at them.
 
     Returns
     -------
@@ -51,20 +56,21 @@ def factor_summary(
     Raises
     ------
     EvaluationError
-        If rows of another universe or source than asked for are among the evidence.
+        If rows of another universe or source than asked for are among the evidence, a row is there twice, or nothing is
+        left of a factor or of all regressions before the holdout.
     """
     declared = table("factor_summary")
     for kind, rows in (("factor_timeseries", timeseries), ("factor_details", details)):
-        for column, wanted in (("universe", universe), ("source", source)):
-            strange = sorted(set(rows[column].unique().to_pylist()) - {wanted})
-            if strange:
-                raise EvaluationError(
-                    f"The summary of {column} {wanted!r} wants rows of it alone, but {kind} also has {strange};"
-                    f" materialise {kind} again."
-                )
+        require_market(kind, rows, universe=universe, source=source)
+    require_distinct("factor_timeseries", timeseries)
+    looked_at = before_holdout(timeseries, settings)
+    n_factors, n_left = (len(list(rows_by_factor(rows))) for rows in (timeseries, looked_at))
+    if n_left < n_factors:
+        raise no_session_left(f"factor_summary of {n_factors - n_left} of {n_factors} factors", settings)
+    details = _tested_before_holdout(details, settings)
     regressions = {(family, name): rows for family, name, rows in rows_by_factor(details)}
     summaries = []
-    for family, name, sessions in rows_by_factor(timeseries):
+    for family, name, sessions in rows_by_factor(looked_at):
         tests = regressions.get((family, name))
         summaries.append(
             {
@@ -80,6 +86,19 @@ def factor_summary(
         )
     rows = [{key: _null_if_nan(value) for key, value in summary.items()} for summary in summaries]
     return pa.Table.from_pylist(rows, schema=declared.schema)
+
+
+def _tested_before_holdout(details: pa.Table, settings: EvaluationSettings) -> pa.Table:
+    """Leave out regressions that have looked at the holdout, as those of a ticker that is no longer made may have."""
+    if settings.holdout_start is None:
+        return details
+    kept = details.filter(pc.field("test_date") < pa.scalar(settings.holdout_start, pa.date32()))
+    if details.num_rows and not kept.num_rows:
+        raise EvaluationError(
+            f"The summary wants regressions before the holdout, which starts on {settings.holdout_start}, but all of"
+            " factor_details have looked at it; materialise factor_details again."
+        )
+    return kept
 
 
 def _over_sessions(rows: pa.Table, *, settings: EvaluationSettings) -> dict[str, Any]:

@@ -161,17 +161,28 @@ def evaluate_factors(
     )
 
 
+_BETWEEN = "\x1f"  # in no name
+
+
 def rows_by_factor(rows: pa.Table) -> Iterator[tuple[str, str, pa.Table]]:
     """Yield (family, name, rows) of each factor in a table, in the order of their names.
 
     Parameters
     ----------
     rows
-        Any table with the columns `factor_type` and `factor_name`.
+        Any table with the columns `factor_type` and `factor_name`. The order of a factor's rows is kept.
     """
-    labels = rows.select(["factor_type", "factor_name"]).group_by(["factor_type", "factor_name"]).aggregate([])
-    for family, name in sorted(zip(labels["factor_type"].to_pylist(), labels["factor_name"].to_pylist(), strict=True)):
-        yield family, name, rows.filter((pc.field("factor_type") == family) & (pc.field("factor_name") == name))
+    if not rows.num_rows:
+        return
+    joined = pc.binary_join_element_wise(rows["factor_type"], rows["factor_name"], _BETWEEN)
+    encoded = joined.combine_chunks().dictionary_encode()
+    codes = encoded.indices.to_numpy(zero_copy_only=False)
+    order = np.argsort(codes, kind="stable")
+    ordered = rows if (codes[1:] >= codes[:-1]).all() else rows.take(order)
+    names = encoded.dictionary.to_pylist()
+    bounds = np.searchsorted(codes[order], np.arange(len(names) + 1)).tolist()
+    for label, i in sorted((tuple(name.split(_BETWEEN)), i) for i, name in enumerate(names)):
+        yield *label, ordered.slice(bounds[i], bounds[i + 1] - bounds[i])
 
 
 def _previous(values: Array) -> Array:

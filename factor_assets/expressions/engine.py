@@ -26,7 +26,8 @@ from factor_assets.expressions.declaration import OPERATORS
 from factor_assets.expressions.derived import lookback
 from factor_assets.expressions.expression import Call, Constant, Expression, Field, walk
 from factor_assets.expressions.schedule import ColumnStep, ResultStep, schedule
-from factor_assets.panel.panel import LABELS, Panel
+from factor_assets.panel.fields import LABELS
+from factor_assets.panel.panel import Panel
 
 Array = npt.NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from factor_assets.errors import ExpressionError, did_you_mean
 from factor_assets.expressions.declaration import OPERATORS, Operator, checked_params, default_of, number_text
-from factor_assets.panel.panel import FIELDS, LABELS
+from factor_assets.panel.fields import FIELDS, LABELS
 
 MAX_DEPTH = 100
 MAX_NODES = 5_000

@@ -1,4 +1,4 @@
-"""The panel's fields as names for formulas; what they mean is in `panel.FIELDS`."""
+"""The panel's fields of prices as names for formulas; what they mean is in `panel.fields.FIELDS`."""
 
 from factor_assets.expressions.expression import Field
 

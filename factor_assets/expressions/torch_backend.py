@@ -20,7 +20,8 @@ from factor_assets.expressions import torch_rows, torch_windows
 from factor_assets.expressions.declaration import OPERATORS
 from factor_assets.expressions.engine import check
 from factor_assets.expressions.expression import Call, Constant, Expression, Field, walk
-from factor_assets.panel.panel import LABELS, Panel
+from factor_assets.panel.fields import LABELS
+from factor_assets.panel.panel import Panel
 
 _LAGS = frozenset({"delay", "delta", "pct_change"})
 

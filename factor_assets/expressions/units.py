@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 from factor_assets.expressions.declaration import OPERATORS, number_text
 from factor_assets.expressions.expression import Call, Constant, Expression, Field, walk
-from factor_assets.panel.panel import LABELS
+from factor_assets.panel.fields import DOCUMENT_FIELDS, LABELS
 
 # exact, since a power that is almost 0 is not 0
 Powers: TypeAlias = tuple[Fraction, Fraction, Fraction, Fraction]
@@ -41,6 +41,9 @@ FIELD_POWERS: Mapping[str, Powers] = {
     **dict.fromkeys(("raw_volume", "shares_outstanding"), _powers(shares=1)),
     **dict.fromkeys(("dollar_volume", "market_cap"), _powers(currency=1)),
     **dict.fromkeys(("returns", *LABELS), _PURE),
+    **dict.fromkeys(DOCUMENT_FIELDS["fundamentals"], _powers(currency=1)),
+    "shares_filed": _powers(shares=1),
+    **dict.fromkeys(DOCUMENT_FIELDS["document_scores"], _PURE),
 }
 
 

@@ -18,6 +18,7 @@ from factor_assets.expressions import fields as inputs_of
 from factor_assets.factors import libraries
 from factor_assets.factors.factor import Factor
 from factor_assets.factors.library import Library
+from factor_assets.panel.fields import DOCUMENT_FIELDS
 
 _NO_FAMILIES = ("factor", "library", "registry", "user")
 
@@ -40,6 +41,12 @@ class RegisteredFactor:
     def inputs(self) -> tuple[str, ...]:
         """Panel fields that it reads."""
         return inputs_of(self.expression)
+
+    @property
+    def document_tables(self) -> tuple[str, ...]:
+        """Tables of filings, reports and news that it reads fields of."""
+        read = set(self.inputs)
+        return tuple(table for table, fields in DOCUMENT_FIELDS.items() if read.intersection(fields))
 
     @property
     def lookback(self) -> int:

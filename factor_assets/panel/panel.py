@@ -3,7 +3,7 @@
 What does not belong here: cleaning (`prices.py`), membership (`universe.py`), anything that computes a factor.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,8 +29,8 @@ class Panel:
     tickers
         Sorted names, n_tickers of them.
     fields
-        Name -> float64 of shape (n_dates, n_tickers). NaN means missing, always. `FIELDS` and `LABELS` list those
-        that `Panel.from_tables` makes.
+        Name -> float64 of shape (n_dates, n_tickers). NaN means missing, always. `fields.py` lists those that
+        `Panel.from_tables` makes.
     in_universe
         bool of shape (n_dates, n_tickers): membership as known on the date.
     first_row
@@ -126,8 +126,9 @@ class Panel:
         sessions: Dates,
         first_row: int = 0,
         tickers: Iterable[str] | None = None,
+        others: Iterable[pa.Table] = (),
     ) -> "Panel":
-        """Build the panel of `FIELDS` from the tables `prices` and `universe`.
+        """Build the panel from the tables `prices` and `universe`, and from others by date and ticker.
 
         Parameters
         ----------
@@ -139,6 +140,9 @@ class Panel:
         tickers
             Columns wanted; by default all of either table. A member without any price is a column of NaN, a priced
             ticker that is no member is outside the universe on every date.
+        others
+            Rows with date, ticker and a column a field. Of those, `shares_filed` takes the place of shares outstanding
+            that the prices do not know.
 
         Raises
         ------
@@ -164,7 +168,11 @@ class Panel:
             )
         }
         members = _Scatter(universe, sessions=sessions, tickers=names)
-        fields = derived_fields(raw)
+        placed = dict(_fields_of(others, sessions=sessions, tickers=names))
+        if "shares_filed" in placed:
+            known = raw["shares_outstanding"]
+            raw["shares_outstanding"] = np.where(np.isnan(known), placed["shares_filed"], known)
+        fields = {**derived_fields(raw), **placed}
         if "sector" in universe.column_names:
             fields["sector"] = members.codes(universe, "sector")
         return cls(
@@ -176,41 +184,17 @@ class Panel:
         )
 
 
-FIELDS: Mapping[str, str] = {
-    "open": "first price, adjusted forwards for dividends and splits (currency per share bought at the ticker's start)",
-    "high": "highest price, adjusted like open",
-    "low": "lowest price, adjusted like open",
-    "close": "last price, adjusted like open: a ratio of two of them is a total return",
-    "volume": "shares traded, in shares of the ticker's start (adjusted for splits only)",
-    "raw_open": "first price as traded",
-    "raw_high": "highest price as traded",
-    "raw_low": "lowest price as traded",
-    "raw_close": "last price as traded",
-    "raw_volume": "shares traded, as traded",
-    "split_close": "last price adjusted forwards for splits only",
-    "dollar_volume": "close as traded x shares traded (currency)",
-    "returns": "total return since the session before (fraction)",
-    "shares_outstanding": "shares outstanding as known that day; missing where unknown",
-    "market_cap": "close as traded x shares outstanding (currency); missing where shares are unknown",
-}
-
-# Fields that name groups. Their values are codes: equal codes are the same group, and nothing else is in them.
-LABELS: Mapping[str, str] = {
-    "sector": "sector of a member of the universe, as known that day; missing where unknown",
-}
-
-
 def derived_fields(raw: Mapping[str, Array]) -> dict[str, Array]:
     """Adjust prices forwards, so that no later event changes a stored value.
 
     1. An adjusted price is the price as traded times the shares that one share bought at the ticker's first row has
        become: `total_return_factor` with dividends reinvested, `split_factor` without.
-    2. A return is the ratio of adjusted closes of two neighbouring sessions; missing if either is missing.
+    2. A return is the ratio of adjusted closes of two neighbouring sessions; missing if either is missing or infinite.
     """
     growth = raw["total_return_factor"]
     close = raw["close"] * growth
     returns = np.full_like(close, np.nan)
-    np.divide(close[1:], close[:-1], out=returns[1:])
+    np.divide(close[1:], close[:-1], out=returns[1:], where=np.isfinite(close[1:]) & np.isfinite(close[:-1]))
     returns[1:] -= 1.0
     return {
         "open": raw["open"] * growth,
@@ -229,6 +213,14 @@ def derived_fields(raw: Mapping[str, Array]) -> dict[str, Array]:
         "shares_outstanding": raw["shares_outstanding"],
         "market_cap": raw["close"] * raw["shares_outstanding"],
     }
+
+
+def _fields_of(tables: Iterable[pa.Table], *, sessions: Dates, tickers: tuple[str, ...]) -> Iterator[tuple[str, Array]]:
+    for rows in tables:
+        index = _Scatter(rows, sessions=sessions, tickers=tickers)
+        for name in rows.column_names:
+            if name not in {"date", "ticker"}:
+                yield name, index.values(rows, name)
 
 
 class _Scatter:

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
 import pyarrow.compute as pc
 import pytest
 
@@ -12,11 +13,15 @@ from factor_assets.defs.automation import stage_selections
 from factor_assets.defs.evidence import EVIDENCE, INFORMATION, TRADING
 from factor_assets.defs.status import asset_statuses
 from factor_assets.evaluation.evidence_by_date import history_sessions
+from factor_assets.evaluation.ic_decay import forward_rankings
+from factor_assets.evaluation.marginal_evidence import marginal_evidence
+from factor_assets.evaluation.random_benchmark import compare_factor_with_random
 from factor_assets.settings import EvaluationSettings
 from factor_assets.storage.rows import checksum
 from factor_assets.storage.slice import EVERYTHING, Slice
 from factor_assets.storage.store import Provenance
 from factor_assets.tables import TABLES
+from factor_assets_tests.defs.test_libraries import library, use
 from factor_assets_tests.market import FEW_FACTORS, Graph, small_settings
 
 BY_DATE = ("factor_information", "factor_trading")
@@ -78,6 +83,70 @@ class TestProperties:
         assert store.read("factor_information").num_rows == 4 * store.read("factor_trading").num_rows
         assert rows["fama_macbeth_premium"].null_count == rows["mean_rank_ic"].null_count == 4
         assert set(pc.unique(rows["closest_factor"].drop_null()).to_pylist()) > {"liquidity/amihud_20d"}
+
+    def test_luck_and_novelty_are_judged_from_the_stored_values(self, made: Graph) -> None:
+        rows = made.workspace.store.read("factor_evidence").to_pylist()
+        panel = made.workspace.panel()
+        timeseries = made.workspace.store.read("factor_timeseries")
+        for row in rows:
+            label = (row["factor_type"], row["factor_name"])
+            if label == ("momentum", "ret_12_1"):
+                assert row["random_portfolio_pvalue"] is row["marginal_rank_ic"] is None
+                assert "no random portfolio to compare with: no session has a factor return" in row["reason"]
+                continue
+            own = timeseries.filter((pc.field("factor_type") == label[0]) & (pc.field("factor_name") == label[1]))
+            values = made.workspace.factor_values(*label, panel)
+            compared = compare_factor_with_random(values, own, panel, settings=made.settings.evaluation)
+            assert row["random_portfolio_pvalue"] == compared.pvalue
+            assert row["neutralised_on"] == row["closest_factor"]
+            assert (row["marginal_rank_ic"] is None) is ("marginal rank IC" in (row["reason"] or ""))
+
+    def test_settings_choose_the_random_portfolios_and_what_is_neutralised(self, made: Graph) -> None:
+        chosen = {"random_portfolios": 0, "neutralised_on": ("rsi_14", "size/size")}
+        other = Graph(small_settings(made.settings.home, evaluation=chosen))
+        other.run("factor_evidence")
+        rows = other.workspace.store.read("factor_evidence").to_pylist()
+        assert all(row["random_portfolio_pvalue"] is None for row in rows)
+        assert not any("random portfolio" in (row["reason"] or "") for row in rows)
+        named = {row["factor_name"]: row["neutralised_on"] for row in rows}
+        assert named["close_location"] == "technical/rsi_14,size/size"
+        assert named["size"] == "technical/rsi_14"
+        made.run("factor_evidence")
+
+    def test_a_column_of_a_library_is_judged_and_neutralised_on_like_a_factor(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        use(monkeypatch, library())
+        factors = {"families": ["technical/close_location"], "libraries": ["small"]}
+        graph = Graph(small_settings(tmp_path, factors=factors, evaluation={"neutralised_on": ("small/trend", "move")}))
+        judged = ("factor_timeseries", "factor_quantiles", *BY_DATE, "factor_correlations", "factor_evidence")
+        graph.run("market_data", "close_location", "libraries", *judged)
+        rows = {
+            (row["factor_type"], row["factor_name"]): row
+            for row in graph.workspace.store.read("factor_evidence").to_pylist()
+            if row["horizon"] == 1
+        }
+        assert {name: row["neutralised_on"] for name, row in rows.items()} == {
+            ("small", "flat"): "small/trend,small/move",
+            ("small", "move"): "small/trend",
+            ("small", "place"): "small/trend,small/move",
+            ("small", "trend"): "small/move",
+            ("technical", "close_location"): "small/trend,small/move",
+        }
+        panel = graph.workspace.panel()
+        move, trend = panel["returns"], np.full(panel.shape, np.nan)
+        trend[5:] = panel["close"][5:] / panel["close"][:-5] - 1
+        found = marginal_evidence(
+            move,
+            {("small", "trend"): trend},
+            forward_rankings(panel["close"], horizons=[1]),
+            panel,
+            settings=graph.settings.evaluation,
+        )[1]
+        assert rows["small", "move"]["marginal_rank_ic"] == pytest.approx(found.rank_ic, rel=1e-9)
+        assert rows["small", "move"]["marginal_rank_ic_tstat"] == pytest.approx(found.tstat, rel=1e-9)
+        assert rows["small", "flat"]["marginal_rank_ic"] is None
+        graph.instance.dispose()
 
     def test_the_stages_have_them(self, made: Graph) -> None:
         assets = [a for a in made.definitions.assets or [] if isinstance(a, dg.AssetsDefinition)]

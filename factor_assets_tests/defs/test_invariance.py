@@ -38,12 +38,16 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
     graph.instance.dispose()
 
 
+def stage_names(graph: Graph, stage: str) -> list[str]:
+    assets = [a for a in graph.definitions.assets or [] if isinstance(a, dg.AssetsDefinition)]
+    return [key.to_user_string() for key in stage_selections(assets)[stage]]
+
+
 def daily_names(graph: Graph) -> tuple[list[str], list[str], list[str]]:
     """Assets by date in the order in which they need each other: prices, factors, evidence."""
-    assets = [a for a in graph.definitions.assets or [] if isinstance(a, dg.AssetsDefinition)]
-    names = [key.to_user_string() for key in stage_selections(assets)["daily"]]
+    names = stage_names(graph, "daily")
     first = ["universe", "prices", "corporate_actions"]
-    last = ["factor_timeseries", "factor_quantiles", "factor_information", "factor_trading"]
+    last = ["factor_timeseries", "factor_quantiles", "factor_information", "factor_trading", "factor_variants"]
     factors = [name for name in names if name not in (*first, *last)]
     assert len(factors) == len(FEW_FACTORS)
     return first, factors, last
@@ -52,7 +56,7 @@ def daily_names(graph: Graph) -> tuple[list[str], list[str], list[str]]:
 class TestAgainstOneRange:
     def test_every_factor_has_values(self, undisturbed: Graph) -> None:
         store = undisturbed.workspace.store
-        assert len(store.tables()) == 14 + len(FEW_FACTORS)
+        assert len(store.tables()) == 20 + len(FEW_FACTORS)
         for name in store.tables():
             rows = store.read(name)
             assert rows.num_rows > 0, name
@@ -88,8 +92,8 @@ class TestAgainstOneRange:
             order.shuffle(alone)
             for day in alone:
                 graph.run(*names, start=day, end=day)
-        graph.run("factor_details")
-        graph.run("factor_summary", "factor_correlations", "factor_evidence", "promoted_factors", "tear_sheet")
+        for stage in ("details", "report"):
+            graph.run(*stage_names(graph, stage))
         assert graph.checksums() == undisturbed.checksums()
         pages = [g.workspace.tear_sheet_path.read_text(encoding="utf-8") for g in (graph, undisturbed)]
         assert len(pages[0]) > 1_000_000
@@ -107,6 +111,7 @@ class TestAgainstOneRange:
             "DATA__END": str(SPAN["end"]),
             "SAMPLE__TICKERS": "12",
             "FACTORS__FAMILIES": json.dumps(FEW_FACTORS),
+            "EVALUATION__BETA_WINDOW": str(graph.settings.evaluation.beta_window),
             "RUN__EXECUTOR": "multiprocess",
         }.items():
             monkeypatch.setenv(f"FACTOR_ASSETS_{name}", value)
@@ -134,7 +139,7 @@ class TestProperties:
         before = Slice(end=cut + timedelta(days=1))
         whole, short = undisturbed.workspace.store, graph.workspace.store
         with_dates = [name for name in short.tables() if "date" in short.read(name).column_names]
-        assert len(with_dates) == 8 + len(FEW_FACTORS)
+        assert len(with_dates) == 10 + len(FEW_FACTORS)
         for name in with_dates:
             assert checksum(short.read(name)) == checksum(whole.read(name, before)), name
         graph.instance.dispose()

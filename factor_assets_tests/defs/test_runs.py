@@ -24,8 +24,12 @@ from factor_assets.workspace import Workspace
 from factor_assets_tests.market import FEW_FACTORS, run, small_settings
 
 DEFINITIONS = build_definitions(small_settings(Path("unused")))
-EVIDENCE = {"factor_timeseries", "factor_quantiles", "factor_information", "factor_trading"}
-REPORT = {"factor_summary", "factor_correlations", "factor_evidence", "promoted_factors", "tear_sheet"}
+EVIDENCE = {"factor_timeseries", "factor_quantiles", "factor_information", "factor_trading", "factor_variants"}
+DETAILS = {"factor_details", "factor_rolling_betas"}
+REPORT = {
+    *("factor_summary", "factor_correlations", "factor_evidence", "variant_evidence", "factor_spanning"),
+    *("factor_selection", "factor_event_curves", "promoted_factors", "tear_sheet"),
+}
 N_DAILY = 3 + len(EVIDENCE) + len(FEW_FACTORS)
 """Prices, corporate_actions, universe, the evidence by date and the factors."""
 
@@ -34,6 +38,8 @@ N_FOLLOW = 1 + len(EVIDENCE)
 
 N_MONTHS, N_TICKERS = 4, 11
 """The twelfth ticker was delisted before these months."""
+
+N_DETAILS = N_TICKERS * len(DETAILS)
 
 
 def names(found: set[dg.AssetKey]) -> set[str]:
@@ -52,7 +58,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     assert account_of(settings) == {
         "load_prices": (N_TICKERS, 0, 0),
         "daily": (N_MONTHS * N_DAILY, 0, 0),
-        "details": (N_TICKERS, 0, 0),
+        "details": (N_DETAILS, 0, 0),
         "report": (len(REPORT), 0, 0),
     }
     return settings
@@ -94,7 +100,7 @@ class TestResolve:
         assert names(resolve(DEFINITIONS, asked)) == found
 
     def test_a_plus_adds_what_follows(self) -> None:
-        assert names(resolve(DEFINITIONS, ["momentum+"])) == {"ret_12_1", "factor_details"} | EVIDENCE | REPORT
+        assert names(resolve(DEFINITIONS, ["momentum+"])) == {"ret_12_1"} | DETAILS | EVIDENCE | REPORT
 
 
 class TestMissingOnly:
@@ -102,7 +108,7 @@ class TestMissingOnly:
         assert account_of(made, missing_only=True) == {
             "load_prices": (0, N_TICKERS, 0),
             "daily": (0, N_MONTHS * N_DAILY, 0),
-            "details": (0, N_TICKERS, 0),
+            "details": (0, N_DETAILS, 0),
             "report": (0, len(REPORT), 0),
         }
 
@@ -115,7 +121,7 @@ class TestMissingOnly:
             assert account_of(made, missing_only=True) == {
                 "load_prices": (0, N_TICKERS, 0),
                 "daily": (N_MONTHS * N_FOLLOW, N_MONTHS * (N_DAILY - N_FOLLOW), 0),
-                "details": (N_TICKERS, 0, 0),
+                "details": (N_DETAILS, 0, 0),
                 "report": (len(REPORT), 0, 0),
             }
             assert not Workspace(made).store.read("factors/momentum/ret_12_1").equals(before)
@@ -129,7 +135,7 @@ class TestMissingOnly:
         assert account_of(made, missing_only=True) == {
             "load_prices": (0, N_TICKERS, 0),
             "daily": (2 * len(EVIDENCE), N_MONTHS * N_DAILY - 2 * len(EVIDENCE), 0),
-            "details": (N_TICKERS, 0, 0),
+            "details": (N_DETAILS, 0, 0),
             "report": (len(REPORT), 0, 0),
         }
 
@@ -157,9 +163,9 @@ class TestFailures:
         assert (daily.made, daily.failed) == (N_MONTHS * (N_DAILY - 2), 2 * N_MONTHS)
         assert "no such luck" in daily.failures["factor_returns"]
         assert names(daily.without) == {"factor_timeseries", "factor_quantiles"}
-        assert names(accounts["details"].held_up) == {"factor_details"}
-        assert (accounts["details"].made, accounts["details"].failed) == (0, N_TICKERS)
-        assert names(accounts["report"].held_up) == REPORT
+        assert names(accounts["details"].held_up) == DETAILS
+        assert (accounts["details"].made, accounts["details"].failed) == (0, N_DETAILS)
+        assert names(accounts["report"].held_up) == REPORT - {"variant_evidence", "factor_event_curves"}
 
     def test_one_bad_ticker_does_not_stop_the_others(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         fetch = SampleSource.fetch
@@ -191,7 +197,7 @@ class TestProgress:
     def test_counts_up_to_all_of_each_stage(self, made: Settings) -> None:
         heard: list[tuple[str, int, int]] = []
         run(made, names=["rsi_14+"], progress=lambda *told: heard.append(told))
-        for stage, total in (("daily", N_FOLLOW * N_MONTHS), ("details", N_TICKERS), ("report", len(REPORT))):
+        for stage, total in (("daily", N_FOLLOW * N_MONTHS), ("details", N_DETAILS), ("report", len(REPORT))):
             done = [n for name, n, of in heard if name == stage and of == total]
             assert done == sorted(done)
             assert done[-1] == total

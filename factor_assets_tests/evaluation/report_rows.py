@@ -39,7 +39,49 @@ def report_tables(*, has_holdout: bool = False) -> EvidenceTables:
         ]
         rows["promoted"].append(promoted_row(own, promoted=i == 0))
     new = {name: pa.Table.from_pylist(part, schema=_schema(name)) for name, part in rows.items()}
-    return EvidenceTables(**four, **new, correlations=correlations(list(FACTORS), rng))
+    return EvidenceTables(**four, **new, **_robustness(), correlations=correlations(list(FACTORS), rng))
+
+
+def _robustness() -> dict[str, pa.Table]:
+    """Variants, spanning regressions and curves of every factor, and the choice among them."""
+    rows: dict[str, list[dict[str, Any]]] = {
+        name: [] for name in ("variant_evidence", "factor_spanning", "factor_event_curves", "factor_selection")
+    }
+    market = {"universe": "all", "source": "sample"}
+    for name, family in FACTORS:
+        own = {"factor_name": name, "factor_type": family, **market}
+        known = name != NULL_FACTOR
+        for variant in ("equal", "sector_neutral"):
+            reason = None if known else "<sector> unknown"
+            rows["variant_evidence"].append(
+                own
+                | {"variant": variant, "n_sessions": 280 if known else 0, "reason": reason}
+                | {"mean_variant_return": 0.0004 if known else None, "variant_return_tstat": 2.4 if known else None}
+            )
+        for coefficient, loading in (("alpha", 0.0002), ("market", -0.31)):
+            rows["factor_spanning"].append(
+                own
+                | {"benchmark": "market", "coefficient": coefficient, "loading": loading if known else None}
+                | {"loading_tstat": 2.2 if known else None, "spanning_rsquared": 0.2 if known else None}
+                | {"n_sessions": 280 if known else 0, "reason": None if known else "too few observations"}
+            )
+        rows["factor_event_curves"] += [
+            own | {"offset": k, "top_curve": 0.001 * k if known else None, "bottom_curve": None, "n_sorts": 100}
+            for k in range(-5, 6)
+        ]
+    for scope in ("Momentum", "all"):
+        rows["factor_selection"].append(
+            {"scope": scope, "n_factors": 3, "n_sessions": 280, "best_factor": "Momentum/ret_12_1", **market}
+            | {"best_sharpe_ratio": 0.05, "overfitting_probability": 0.42, "n_trials": 150}
+            | {"reason": None if scope == "all" else "too <few> factors"}
+        )
+    made = {name: pa.Table.from_pylist(part, schema=TABLES[name].schema) for name, part in rows.items()}
+    return {
+        "variants": made["variant_evidence"],
+        "spanning": made["factor_spanning"],
+        "event_curves": made["factor_event_curves"],
+        "selection": made["factor_selection"],
+    }
 
 
 def many_factors(n_factors: int, *, n_tickers: int = 100) -> EvidenceTables:
@@ -89,6 +131,9 @@ def evidence_row(
         "deflated_sharpe_ratio": 0.31,
         "median_capacity": 2.5e6,
         "mean_coverage": 0.75,
+        "random_portfolio_pvalue": 0.02,
+        "marginal_rank_ic": 0.011,
+        "marginal_rank_ic_tstat": 1.4,
         "closest_factor": "Momentum/ret_12_1",
         "closest_correlation": -0.42,
         "fama_macbeth_premium": 1e-4,
@@ -100,7 +145,7 @@ def evidence_row(
         | {column: value if known else None for column, value in numbers.items()}
         | {"horizon": horizon, "test_date": LAST_DATE, "start_date": FIRST_DATE, "end_date": LAST_DATE}
         | {"has_holdout": has_holdout, "n_sessions": 280 if known else 0, "n_trials": 150}
-        | {"reason": None if known else "no session has a rank IC"}
+        | {"neutralised_on": "Value/be_me", "reason": None if known else "no session has a rank IC"}
     )
 
 

@@ -15,8 +15,10 @@ from statsmodels.stats.multitest import multipletests
 from factor_assets.errors import EvaluationError, MisalignedError
 from factor_assets.evaluation.evidence import factor_evidence, rank_ic_tstats
 from factor_assets.evaluation.evidence_by_date import evidence_by_date
+from factor_assets.evaluation.marginal_evidence import MarginalEvidence
 from factor_assets.evaluation.monotonicity import monotonicity
 from factor_assets.evaluation.premia import Premium, fama_macbeth_premia
+from factor_assets.evaluation.random_benchmark import RandomComparison
 from factor_assets.evaluation.timeseries import evaluate_factors
 from factor_assets.panel.panel import Array, Panel
 from factor_assets.settings import EvaluationSettings
@@ -234,6 +236,34 @@ class TestProperties:
         )
         tstats = rank_ic_tstats(TABLES["information"], settings=choice)
         assert tstats["other", "knows"] == left_out.loc[("knows", 1), "mean_rank_ic_tstat"]
+
+    def test_random_portfolios_are_the_same_at_every_horizon_and_missing_ones_have_their_reason(self) -> None:
+        random = {("other", "knows"): RandomComparison(0.01), ("other", "void"): RandomComparison(np.nan, "why")}
+        rows = judged(random=random)
+        assert set(rows.loc["knows", "random_portfolio_pvalue"]) == {0.01}
+        assert rows["random_portfolio_pvalue"].notna().sum() == len(CHOICE.horizons)
+        assert rows.loc[("void", 1), "reason"].endswith("no random portfolio to compare with: why")
+        assert "no random portfolio to compare with: none was drawn" in rows.loc[("smooth", 1), "reason"]
+        assert plain()["random_portfolio_pvalue"].isna().all()
+        assert not plain()["reason"].astype(str).str.contains("random portfolio").any()
+
+    def test_the_marginal_rank_ic_is_of_the_horizon_and_a_missing_one_has_its_reason(self) -> None:
+        marginal = {
+            ("other", "knows", 1): MarginalEvidence("style/smooth", 0.02, 2.5),
+            ("other", "knows", 5): MarginalEvidence("style/smooth", np.nan, np.nan, "too few"),
+            ("other", "knows", 20): MarginalEvidence("", np.nan, np.nan, "no other"),
+        }
+        rows = judged(marginal=marginal).loc["knows"]
+        assert rows.loc[1, ["neutralised_on", "marginal_rank_ic", "marginal_rank_ic_tstat"]].tolist() == [
+            "style/smooth",
+            0.02,
+            2.5,
+        ]
+        assert rows["neutralised_on"].fillna("none").tolist()[1:] == ["style/smooth", "none"]
+        assert rows["marginal_rank_ic"].notna().tolist() == [True, False, False]
+        assert "no marginal rank IC: too few" in rows.loc[5, "reason"]
+        assert "no marginal rank IC: no other" in rows.loc[20, "reason"]
+        assert plain()["neutralised_on"].isna().all()
 
     def test_the_premia_end_before_the_holdout(self) -> None:
         choice = CHOICE.model_copy(update={"holdout_start": HOLDOUT})

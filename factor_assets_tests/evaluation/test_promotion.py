@@ -201,6 +201,11 @@ class TestProperties:
     @pytest.mark.parametrize(
         ("gate", "changes", "reason"),
         [
+            (
+                "holdout",
+                {"has_holdout": True},
+                "has_holdout: the evidence looked at it; make factor_evidence again without the holdout",
+            ),
             ("coverage", {"mean_coverage": 0.42}, "mean_coverage 0.42 below 0.5"),
             ("holm_pvalue", {"holm_pvalue": 0.31}, "holm_pvalue 0.31 above 0.05"),
             ("holm_pvalue", {"holm_pvalue": 0.05000001}, "holm_pvalue 0.05000001 above 0.05"),
@@ -246,9 +251,17 @@ class TestProperties:
         assert promoted(decide(evidence(it=changes), settings=settings)) == ["it"]
 
     def test_every_reason_is_told_in_the_order_of_the_gates(self) -> None:
-        bad = {"mean_turnover": 0.9, "mean_coverage": 0.1, "holm_pvalue": 1.0, "mean_rank_ic": -0.01}
+        bad = {
+            "has_holdout": True,
+            "mean_turnover": 0.9,
+            "mean_coverage": 0.1,
+            "holm_pvalue": 1.0,
+            "mean_rank_ic": -0.01,
+        }
+        assert next(iter(GATES)) == "holdout"
         assert reasons(decide(evidence(it=bad)))["it"] == (
-            "mean_coverage 0.1 below 0.5; holm_pvalue 1 above 0.05; mean_turnover 0.9 above 0.5;"
+            "has_holdout: the evidence looked at it; make factor_evidence again without the holdout;"
+            " mean_coverage 0.1 below 0.5; holm_pvalue 1 above 0.05; mean_turnover 0.9 above 0.5;"
             " mean_rank_ic -0.01 against the published sign +"
         )
 

@@ -5,9 +5,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+import statsmodels.api as sm
 
-from factor_assets.errors import MisalignedError
-from factor_assets.evaluation.regressions import Regressions, factor_details, regress
+from factor_assets.errors import EvaluationError, MisalignedError
+from factor_assets.evaluation.factor_returns import factor_returns
+from factor_assets.evaluation.regressions import Regressions, factor_details, regress, regress_newey_west
 from factor_assets.evaluation.timeseries import evaluate_factors
 from factor_assets.panel.panel import Panel
 from factor_assets.settings import EvaluationSettings
@@ -58,6 +60,24 @@ class TestAgainstStatsmodels:
             assert (ours["end_date"] == present.iloc[-1]).all()
         assert (got["test_date"] == panel.dates[-1].item()).all()
         assert 0 < got["beta"].isna().sum() < len(got)
+
+    def test_newey_west_columns_equal_hac(self) -> None:
+        panel, timeseries = evidence(0)
+        got = factor_details(timeseries, panel, settings=EvaluationSettings(), **NAMES).to_pandas()
+        series = timeseries.to_pandas().set_index("factor_name")["factor_value"]
+        tested = 0
+        for row in got[got["beta"].notna()].itertuples():
+            x, y = series[row.factor_name].to_numpy(float), panel["returns"][:, panel.tickers.index(row.ticker)]
+            both = np.isfinite(x) & np.isfinite(y)
+            n = both.sum()
+            hac = {"maxlags": int(4 * (n / 100) ** (2 / 9)), "use_correction": True}
+            fit = sm.OLS(y[both], sm.add_constant(x[both])).fit(cov_type="HAC", cov_kwds=hac, use_t=True)
+            assert row.alpha_tstat == pytest.approx(fit.tvalues[0], rel=1e-10)
+            assert row.newey_west_tstat == pytest.approx(fit.tvalues[1], rel=1e-10)
+            assert row.newey_west_pvalue == pytest.approx(fit.pvalues[1], rel=1e-10)
+            tested += 1
+        assert tested > 40
+        assert got["newey_west_tstat"].isna().equals(got["beta"].isna())
 
     def test_large_means_do_not_cancel(self) -> None:
         random = np.random.default_rng(0)
@@ -118,6 +138,29 @@ class TestProperties:
         assert set(few["universe"].to_pylist()) == {"test"}
         assert set(few["source"].to_pylist()) == {"random"}
 
+    def test_ordinary_columns_are_those_of_regress_to_the_bit(self) -> None:
+        panel, timeseries = evidence(3)
+        got = factor_details(timeseries, panel, settings=EvaluationSettings(), **NAMES)
+        returns = np.stack(list(factor_returns(timeseries, panel.dates).values()))
+        fit, robust = regress(panel["returns"], returns), regress_newey_west(panel["returns"], returns)
+        stored = {column: getattr(fit, column) for column in NUMBERS} | {
+            "alpha_tstat": robust.alpha.tstat,
+            "newey_west_tstat": robust.beta.tstat,
+            "newey_west_pvalue": robust.beta.pvalue,
+        }
+        for column, values in stored.items():
+            np.testing.assert_array_equal(got[column].to_numpy(), values.T.reshape(-1))
+
+    def test_the_holdout_is_not_looked_at(self) -> None:
+        panel, timeseries = evidence(2)
+        first = panel.dates[90]
+        held = EvaluationSettings(holdout_start=first.item())
+        got = factor_details(timeseries, panel, settings=held, **NAMES)
+        early = factor_details(timeseries, panel.rows(0, 90), settings=EvaluationSettings(), **NAMES)
+        assert got.equals(early)
+        assert set(got["test_date"].to_pylist()) == {panel.dates[89].item()}
+        assert not got.equals(factor_details(timeseries, panel, settings=EvaluationSettings(), **NAMES))
+
     def test_a_perfect_fit_has_no_tstat(self) -> None:
         x = np.tile([1.0, 2.0, 3.0, 4.0], 10)
         got: Regressions = regress(2.0 * x[:, None], x[None])
@@ -151,3 +194,6 @@ class TestErrors:
             regress(np.ones((5, 2)), np.ones((1, 4)))
         with pytest.raises(MisalignedError, match="wants a panel with at least one session, got none"):
             factor_details(timeseries, panel.rows(0, 0), settings=EvaluationSettings(), **NAMES)
+        held = EvaluationSettings(holdout_start=panel.dates[0].item())
+        with pytest.raises(EvaluationError, match=r"factor_details wants sessions before the holdout.*2020-01-01"):
+            factor_details(timeseries, panel, settings=held, **NAMES)

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from factor_assets.errors import EvaluationError
@@ -117,6 +118,19 @@ class TestProperties:
         mixed = pa.concat_tables([details, pa.Table.from_pandas(older, schema=details.schema, preserve_index=False)])
         assert summarize(timeseries, mixed, choice=choice).equals(summarize(timeseries, details, choice=choice))
 
+    def test_the_holdout_is_not_looked_at(self) -> None:
+        choice = EvaluationSettings()
+        timeseries, _ = evidence(0, choice=choice)
+        panel, _ = random_market(0)
+        held = EvaluationSettings(holdout_start=panel.dates[100].item())
+        details = factor_details(timeseries, panel, settings=held, **NAMES)
+        early = timeseries.filter(pc.field("date") < pa.scalar(panel.dates[100].item()))
+        got = summarize(timeseries, details, choice=held)
+        assert got.equals(summarize(early, details, choice=choice))
+        assert set(got["test_date"].to_pylist()) == {panel.dates[99].item()}
+        looked = factor_details(timeseries, panel, settings=choice, **NAMES)
+        assert summarize(timeseries, pa.concat_tables([details, looked]), choice=held).equals(got)
+
     def test_the_order_of_rows_does_not_matter(self) -> None:
         choice = EvaluationSettings()
         timeseries, details = evidence(0, choice=choice)
@@ -160,7 +174,21 @@ class TestErrors:
         timeseries, details = evidence(0, choice=choice)
         with pytest.raises(
             EvaluationError,
-            match=r"summary of universe 'sp100' wants rows of it alone, but factor_timeseries also has \['test'\];"
+            match=r"What is of universe 'sp100' wants rows of it alone, but factor_timeseries also has \['test'\];"
             " materialise factor_timeseries again",
         ):
             summarize(timeseries, details, choice=choice, universe="sp100")
+
+    def test_nothing_before_the_holdout(self) -> None:
+        timeseries, details = evidence(0, choice=EvaluationSettings())
+        panel, _ = random_market(0)
+        held = EvaluationSettings(holdout_start=panel.dates[0].item())
+        with pytest.raises(
+            EvaluationError, match=r"factor_summary of 3 of 3 factors wants sessions before the holdout"
+        ):
+            summarize(timeseries, details, choice=held)
+        held = EvaluationSettings(holdout_start=panel.dates[100].item())
+        with pytest.raises(
+            EvaluationError, match=r"all of factor_details have looked at it; materialise factor_details"
+        ):
+            summarize(timeseries, details, choice=held)

@@ -20,6 +20,7 @@ from factor_assets.expressions import (
     cross_mean,
     delay,
     delta,
+    document_names,
     equal,
     fields,
     is_cross_sectional,
@@ -33,7 +34,7 @@ from factor_assets.expressions import (
     where,
 )
 from factor_assets.expressions import expression as tree
-from factor_assets.panel.panel import FIELDS, LABELS
+from factor_assets.panel.fields import FIELDS, LABELS, PRICE_FIELDS
 from factor_assets_tests.expressions.strategies import expressions as random_expressions
 
 NAMES = {name: getattr(expressions, name) for name in expressions.__all__}
@@ -85,8 +86,11 @@ class TestAgainstPython:
 
 class TestProperties:
     def test_every_field_has_a_name(self):
-        assert {n for n in expressions.__all__ if isinstance(getattr(expressions, n), Field)} == {*FIELDS, *LABELS}
-        assert all(str(getattr(expressions, n)) == n for n in (*FIELDS, *LABELS))
+        named = {n for n in expressions.__all__ if isinstance(getattr(expressions, n), Field)}
+        assert named == {*PRICE_FIELDS, *LABELS}
+        assert all(str(getattr(expressions, n)) == n for n in named)
+        of_documents = {n: str(f) for n, f in vars(document_names).items() if isinstance(f, Field)}
+        assert of_documents == {n: n for n in FIELDS if n not in PRICE_FIELDS}
 
     def test_fields_lookback_and_kind(self):
         e = rank(-delta(delay(close, 3), 5)) + mean(returns, 4)

@@ -11,8 +11,9 @@ from factor_assets.expressions import Call, Constant, Expression, Field, parse, 
 from factor_assets.expressions.declaration import OPERATORS
 from factor_assets.expressions.engine import evaluate
 from factor_assets.expressions.units import _PURE_WHATEVER, _RULES, FIELD_POWERS, is_scale_free, unit
-from factor_assets.panel.panel import FIELDS, LABELS, Panel
-from factor_assets_tests.factors.market import SESSIONS, panel_of, raw_market
+from factor_assets.panel.fields import FIELDS, LABELS
+from factor_assets.panel.panel import Panel
+from factor_assets_tests.factors.market import FUNDAMENTALS, SESSIONS, panel_of, raw_market
 
 UNITS = {
     "close": "currency per start share",
@@ -160,9 +161,12 @@ def market(kind: str) -> Panel:
             raw[name] = raw[name] * 8.0  # powers of two, so that nothing rounds otherwise
         if kind == "split":
             raw[name][event:, 0] /= 4.0
+    if kind == "other currency":
+        for name in FUNDAMENTALS:
+            raw[name] = raw[name] * 8.0
     if kind == "split":
         raw["split"][event, 0] = 4.0
-        for name in ("volume", "shares_outstanding"):
+        for name in ("volume", "shares_outstanding", "shares_filed"):
             raw[name][event:, 0] *= 4.0
     return panel_of(raw).rows(len(SESSIONS) - 100, len(SESSIONS))
 

@@ -89,7 +89,8 @@ NEGATIVE = {
 
 @cache
 def values() -> dict[str, np.ndarray]:
-    return dict(evaluate({name: factor.expression for name, factor in all_factors().items()}, panel()))
+    of_prices = {name: f.expression for name, f in all_factors().items() if not f.document_tables}
+    return dict(evaluate(of_prices, panel()))
 
 
 class TestAgainstPublication:

@@ -143,11 +143,24 @@ class TestProperties:
         assert list(workspace.libraries) == list(all_libraries())[:1]
         for everything in ({"factors": {"families": ["all"]}}, {"data": {"source": "yahoo"}}):
             workspace = Workspace(Settings.model_validate(everything))
-            assert (workspace.factors, dict(workspace.libraries)) == (all_factors(), {})
+            of_prices = {name: f for name, f in all_factors().items() if not f.document_tables}
+            assert (workspace.factors, dict(workspace.libraries)) == (of_prices, {})
+
+    def test_factors_of_documents_are_there_where_the_settings_ask_for_them(self):
+        everything = {
+            "sec": {"contact": "A b@example.com"},
+            "reports": {"path": "reports"},
+            "data": {"source": "yahoo"},
+        }
+        assert Workspace(Settings.model_validate(everything)).factors == all_factors()
+        with pytest.raises(SettingsError, match=r"value/be_me reads fundamentals, .* do not ask for; set sec.contact"):
+            _ = Workspace(Settings.model_validate({"factors": {"families": ["value"]}})).factors
 
     def test_the_sample_market_has_some_of_every_family(self):
         chosen = Workspace(Settings()).factors
-        assert {f.family for f in chosen.values()} == {f.family for f in all_factors().values()}
+        assert {f.family for f in chosen.values()} == {
+            f.family for f in all_factors().values() if not f.document_tables
+        }
         assert len(chosen) < 30
 
 

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from factor_assets.calendar import sessions
 from factor_assets.errors import MisalignedError, PanelError, UnknownFieldError
-from factor_assets.panel.panel import FIELDS, LABELS, Panel, derived_fields
+from factor_assets.panel.fields import LABELS
+from factor_assets.panel.fields import PRICE_FIELDS as FIELDS
+from factor_assets.panel.panel import Panel, derived_fields
 from factor_assets.panel.prices import clean_prices
 from factor_assets.tables import TABLES
 from factor_assets_tests.panel.price_rows import DAYS, SESSIONS, history, real_history, series

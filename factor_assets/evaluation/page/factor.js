@@ -134,6 +134,20 @@ function drawDecay() {
   }, known.length ? "" : "There is no evidence by horizon.");
 }
 
+function drawEvent() {
+  const { offset, top, bottom } = data.event;
+  const some = [...top, ...bottom].some((v) => v !== null);
+  const side = (name, y, line, dash) => ({
+    type: "scatter", mode: "lines", name, x: offset, y, connectgaps: false, line: { color: colour(line), width: 1.8, dash },
+    hovertemplate: "%{x} sessions: %{y:.3f}%",
+  });
+  draw("chart-event", [side("highest", top, "--c0", "solid"), side("lowest", bottom, "--c1", "dot")], {
+    showlegend: true, margin: { l: 48, r: 12, t: 34, b: 34 },
+    shapes: [{ ...level(0, "x"), line: { color: colour("--ink"), width: 1, dash: "dash" } }],
+    xaxis: { title: { text: "sessions from the sort", standoff: 6 } }, yaxis: { title: { text: "%" }, zeroline: true },
+  }, some ? "" : "There are no curves of this factor.");
+}
+
 function drawTwo(id, left, right, empty) {
   const some = [...left.y, ...right.y].some((v) => v !== null);
   const both = right.y.some((v) => v !== null);
@@ -157,6 +171,7 @@ function drawCharts() {
   drawIc();
   drawQuantiles();
   drawDecay();
+  drawEvent();
   drawTwo("chart-turnover", { name: "turnover, %", y: scaled(data.turnover, 100), floor: "tozero" },
     { name: "rank autocorrelation", y: data.autocorrelation }, "No session has a turnover of this factor.");
   drawTwo("chart-coverage", { name: "coverage, %", y: scaled(data.coverage, 100), floor: "tozero" },
