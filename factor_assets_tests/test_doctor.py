@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from factor_assets.defs.status import examine_instance
-from factor_assets.doctor import Examined, examine
+from factor_assets.doctor import examine
+from factor_assets.examined import Examined
 from factor_assets.settings import Settings, StoreSettings
 from factor_assets_tests.market import small_settings
 
@@ -24,7 +25,7 @@ class TestProperties:
     def test_every_section_and_part_is_looked_at(self, tmp_path: Path) -> None:
         settings = small_settings(tmp_path)
         checks = {finding.check: finding for finding in [*examine(settings), *examine_instance(settings)]}
-        assert {f"[{name}]" for name in Settings.model_fields if name != "home"} <= checks.keys()
+        assert {f"[{name}]" for name in Settings.model_fields if name not in {"home", "profile"}} <= checks.keys()
         parts = {"packages", "home folder", "calendar", "source", "universe", "store", "dagster instance"}
         assert parts <= checks.keys()
         assert checks["source"].found == "sample (synthetic): 11 tickers"
@@ -42,6 +43,7 @@ class TestErrors:
         [
             ("data", {"source": "yahooo"}, "source", "not a price source; did you mean 'yahoo'?"),
             ("data", {"source": "sample", "calendar": "XNYSE"}, "calendar", "did you mean 'XNYS'"),
+            ("factors", {"families": ["momentun"]}, "factors", "did you mean 'momentum'"),
             ("universe", {"name": "sp501"}, "universe", "did you mean 'sp500'"),
             ("universe", {"name": "file", "path": "no.csv"}, "universe", "no.csv"),
             ("universe", {"name": "list", "tickers": ["NOSUCH"]}, "universe", "have no ticker in common; change one"),
