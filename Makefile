@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS := deploy/constraints.txt
 
-.PHONY: demo test test-fast check ui bench install install-test
+.PHONY: demo test test-fast check ui bench compose-secrets install install-test
 
 demo: $(VENV)/installed  ## Run the whole graph on the synthetic sample market and show the result.
 	$(BIN)/factor-assets demo
@@ -26,6 +26,9 @@ ui: $(VENV)/installed  ## Open the Dagster UI on the same instance.
 
 bench: $(VENV)/installed-test  ## Speed beside the peers.
 	@for script in factor_assets_tests/benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+compose-secrets:  ## Make the passwords that docker-compose.yml wants, in .env.
+	@deploy/secrets.sh
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

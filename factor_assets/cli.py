@@ -11,6 +11,8 @@ import typer
 from rich.text import Text
 
 from factor_assets.cli_factor import app as factor_app
+from factor_assets.cli_store import app as store_app
+from factor_assets.cli_store import sql
 from factor_assets.errors import FactorAssetsError, SettingsError
 from factor_assets.settings import Settings
 from factor_assets.settings_file import load_settings
@@ -20,7 +22,6 @@ from factor_assets.terminal import (
     plain_table,
     print_accounts,
     print_result,
-    print_rows,
     progress_bars,
     say,
 )
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 
 app.add_typer(factor_app, name="factor")
+app.add_typer(store_app, name="store")
 
 Names = Annotated[
     list[str] | None,
@@ -152,48 +154,7 @@ def report(*, open_page: Annotated[bool, typer.Option("--open", help="Open the p
         webbrowser.open(page.as_uri())
 
 
-@app.command()
-def sql(
-    statement: Annotated[str, typer.Argument(help="A SELECT over the tables; by default they are listed.")] = "",
-    *,
-    limit: Annotated[int, typer.Option(min=1, help="Rows of a result to print.")] = 50,
-    csv: Annotated[Path | None, typer.Option(help="Write the whole result to this file instead.")] = None,
-) -> None:
-    """Query the lake with DuckDB; without a statement, list the tables."""
-    from factor_assets.storage.lake import LakeStore
-    from factor_assets.storage.query import query
-    from factor_assets.workspace import Workspace
-
-    workspace = Workspace(load_settings())
-    rows = query(LakeStore(workspace.settings.lake_path), statement or _LIST_TABLES)
-    if csv is not None:
-        _write_csv(rows, csv)
-    else:
-        printed = limit if statement else rows.num_rows
-        print_rows(rows.slice(0, printed).to_pylist(), rows.column_names)
-        if rows.num_rows > printed:
-            notes.print(f"{printed} of {rows.num_rows} rows; --limit shows more, --csv writes all.")
-    if workspace.source.synthetic:
-        notes.print(f"Source: {workspace.source.label}; no row is of a real market.", style="yellow")
-
-
-_LIST_TABLES = """
-    FROM (
-        SELECT CASE table_schema WHEN 'main' THEN '' ELSE table_schema || '.' END || table_name AS "table",
-               string_agg(column_name, ', ' ORDER BY ordinal_position) AS columns
-        FROM information_schema.columns WHERE table_name NOT LIKE 'scan\\_%' ESCAPE '\\' GROUP BY ALL
-    ) ORDER BY contains("table", '.'), "table"
-"""
-
-
-def _write_csv(rows: Any, file: Path) -> None:
-    import pyarrow.csv
-
-    try:
-        pyarrow.csv.write_csv(rows, file)
-    except OSError as error:
-        raise SettingsError(f"{file} cannot be written: {error}. Choose another file.") from error
-    say(f"{rows.num_rows} rows written to {file}", to=notes)
+app.command()(sql)
 
 
 @app.command()

@@ -4,12 +4,15 @@ import importlib.metadata
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from factor_assets import calendar
+from factor_assets.doctor_clickhouse import examine_clickhouse
+from factor_assets.doctor_documents import document_looks
+from factor_assets.doctor_stores import store_looks
 from factor_assets.errors import FactorAssetsError
+from factor_assets.examined import Examined
 from factor_assets.settings import Settings
 from factor_assets.storage.atomic import replace_file
 from factor_assets.workspace import Workspace
@@ -17,15 +20,8 @@ from factor_assets.workspace import Workspace
 _PACKAGES = ("dagster", "deltalake", "polars", "pyarrow", "duckdb", "numba", "exchange-calendars", "yfinance")
 _LOW_DISK_BYTES = 2 * 10**9
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Examined:
-    """One thing looked at: what was found and, if the finding does not say it, what to do."""
-
-    check: str
-    ok: bool
-    found: str
-    advice: str = ""
+_PERSONAL = frozenset({("sec", "contact")})
+"""Settings whose value is not shown: what doctor prints is pasted into questions."""
 
 
 def examine(settings: Settings) -> list[Examined]:
@@ -38,7 +34,11 @@ def examine(settings: Settings) -> list[Examined]:
         "calendar": lambda: _calendar(workspace),
         "source": lambda: _source(workspace),
         "universe": lambda: _universe(workspace),
+        "factors": lambda: _factors(workspace),
         "store": lambda: _store(workspace),
+        "clickhouse": lambda: examine_clickhouse(settings),
+        **store_looks(settings),
+        **document_looks(workspace),
     }
     findings: list[Examined] = []
     for name, look in looks.items():
@@ -52,7 +52,8 @@ def examine(settings: Settings) -> list[Examined]:
 def _settings(settings: Settings) -> Iterator[Examined]:
     for name, value in settings.model_dump(mode="json").items():
         if isinstance(value, dict):
-            shown = ", ".join(f"{key} = {json.dumps(v)}" for key, v in value.items() if v not in (None, ""))
+            told = {key: "..." if (name, key) in _PERSONAL else v for key, v in value.items() if v not in (None, "")}
+            shown = ", ".join(f"{key} = {json.dumps(v)}" for key, v in told.items())
         else:
             shown = json.dumps(value)
         yield Examined(check=f"[{name}]" if isinstance(value, dict) else name, ok=True, found=shown or "defaults")
@@ -106,6 +107,11 @@ def _universe(workspace: Workspace) -> Iterator[Examined]:
     )
 
 
+def _factors(workspace: Workspace) -> Iterator[Examined]:
+    yield Examined(check="factors", ok=True, found=f"{len(workspace.factors)} that are assets")
+
+
 def _store(workspace: Workspace) -> Iterator[Examined]:
     tables = workspace.store.tables()
-    yield Examined(check="store", ok=True, found=f"{workspace.settings.lake_path}: {len(tables)} tables")
+    place = workspace.location("prices").removesuffix("prices").rstrip("/.")
+    yield Examined(check="store", ok=True, found=f"{place}: {len(tables)} tables")

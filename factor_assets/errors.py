@@ -24,6 +24,7 @@ FactorAssetsError
     ├── SchemaMismatchError  rows whose columns differ from the declaration
     ├── SourceMixedError     rows of another source than the table holds
     ├── WriteConflictError   other writers kept winning until the retries ran out
+    ├── ConnectionLostError  the connection broke: whether the server did what was asked is not known
     └── DocumentError        raw documents cannot be read or written
         └── DocumentNotFoundError  there is no document of that key
 
@@ -143,6 +144,10 @@ class SourceMixedError(StoreError):
 
 class WriteConflictError(StoreError):
     """Other writers kept winning until the retries ran out."""
+
+
+class ConnectionLostError(StoreError):
+    """The connection broke, or the server failed: whether it did what was asked is not known."""
 
 
 class DocumentError(StoreError):

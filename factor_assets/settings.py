@@ -185,6 +185,9 @@ class NewsSettings(Section):
     requests_per_second: float = Field(2.0, gt=0, le=50, description="Upper limit over all processes of this home.")
     retries: int = Field(4, ge=0, le=20, description="Further attempts after 429, 5xx or a failed connection.")
     timeout: float = Field(60.0, gt=0, le=600, description="Seconds until a request that gives nothing has failed.")
+    max_requests: int = Field(
+        1000, ge=0, description="Paid requests that a run may make; the rest waits for the next run."
+    )
 
 
 class LanguageModelSettings(Section):

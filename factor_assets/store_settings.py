@@ -5,7 +5,7 @@ What does not belong here: all other sections (`settings.py`).
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class Section(BaseModel):
@@ -47,3 +47,20 @@ class S3Settings(Section):
     encryption: Literal["", "AES256", "aws:kms"] = Field("", description="Server-side encryption of what is written.")
     kms_key: str = Field("", description="Key of aws:kms; default the bucket's.")
     retries: int = Field(5, ge=0, le=20, description="Further attempts after 5xx or a failed connection.")
+    compute_logs: str = Field(
+        "", description="Where what runs print goes, s3://bucket/prefix; default the home folder. Read on first use."
+    )
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_url(cls, endpoint: str) -> str:
+        if endpoint and not endpoint.startswith(("http://", "https://")):
+            raise ValueError(f"s3.endpoint wants a URL that begins with https:// or http://; got {endpoint!r}.")
+        return endpoint.rstrip("/")
+
+    @field_validator("compute_logs")
+    @classmethod
+    def _is_bucket(cls, place: str) -> str:
+        if place and not (place.startswith("s3://") and place.removeprefix("s3://").strip("/")):
+            raise ValueError(f"s3.compute_logs wants s3://bucket/prefix; got {place!r}.")
+        return place

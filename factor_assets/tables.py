@@ -3,6 +3,7 @@
 What does not belong here: what a column means (`columns.py`), how rows are laid out in files (`storage/`).
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -361,8 +362,10 @@ def table(name: str) -> Table:
     if name in TABLES:
         return TABLES[name]
     parts = name.split("/")
-    if name.startswith(FACTOR_PREFIX) and len(parts) == 3 and all(parts):
+    # a part is a folder of the lake: nothing that leads elsewhere
+    is_plain = all(re.fullmatch(r"[\w-]+", part) for part in parts)
+    if is_plain and name.startswith(FACTOR_PREFIX) and len(parts) == 3:
         return factor_table(parts[1], parts[2])
-    if name.startswith(LIBRARY_PREFIX) and len(parts) == 2 and all(parts):
+    if is_plain and name.startswith(LIBRARY_PREFIX) and len(parts) == 2:
         return library_table(parts[1])
     raise UnknownTableError(f"No table {name!r} is declared; {did_you_mean(name, TABLES)}")

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from factor_assets import calendar
 from factor_assets.calendar import Dates
@@ -31,11 +33,14 @@ from factor_assets.panel.universe import MEMBERSHIPS, Membership, match_spelling
 from factor_assets.settings import Settings
 from factor_assets.sources.price_source import PriceSource, open_source
 from factor_assets.storage.documents import Documents
-from factor_assets.storage.lake import LakeStore
+from factor_assets.storage.opening import open_store, s3_options
 from factor_assets.storage.rows import conform
 from factor_assets.storage.slice import EVERYTHING, Slice
 from factor_assets.storage.store import Store
 from factor_assets.tables import table
+
+PRICE_CURRENCY = "USD"
+"""Of the prices of whoever files with the SEC."""
 
 _HOW_TO_HAVE = {
     FUNDAMENTALS: "set sec.contact",
@@ -58,16 +63,16 @@ class Workspace:
     @cached_property
     def store(self) -> Store:
         """The store of all tables."""
-        return LakeStore(self.settings.lake_path)
+        return open_store(self.settings)
 
     def location(self, table: str) -> str:
         """Return where a table is: a folder, a URI, or server, database and table."""
-        return f"{self.settings.lake_path}/{table}"
+        return self.store.location(table)
 
     @cached_property
     def documents(self) -> Documents:
         """The raw documents: answers of services, filings, reports, answers of the language model."""
-        return Documents(self.settings.documents_path)
+        return Documents(self.settings.documents_path, options=s3_options(self.settings.s3))
 
     @cached_property
     def source(self) -> PriceSource:
@@ -163,6 +168,8 @@ class Workspace:
     ) -> Panel:
         """Read the panel of a slice, preceded by up to `history` sessions.
 
+        Books in another currency than US dollars are left out: a ratio of them and prices would mix two currencies.
+
         Parameters
         ----------
         part
@@ -184,10 +191,18 @@ class Workspace:
             first_row=calendar.session_ordinal(self.settings.data.calendar, _day(sessions[0])),
             tickers=None if tickers is None else sorted(tickers),
             others=[
-                self.store.read(table, wide, columns=["date", "ticker", *columns_of(table, wanted)])
+                self._document_rows(table, wide, ["date", "ticker", *columns_of(table, wanted)])
                 for table in tables_of(wanted, held=self.document_tables)
             ],
         )
+
+    def _document_rows(self, table: str, part: Slice, columns: list[str]) -> pa.Table:
+        if table != FUNDAMENTALS:
+            return self.store.read(table, part, columns=columns)
+        rows = self.store.read(table, part, columns=[*columns, "reporting_currency"])
+        # Without a currency there are no amounts, only shares.
+        in_dollars = pc.fill_null(pc.equal(rows["reporting_currency"], PRICE_CURRENCY), fill_value=True)
+        return rows.filter(in_dollars).select(columns)
 
     def factor_values(self, family: str, name: str, panel: Panel) -> Array:
         """Read one stored factor onto the panel's dates and tickers; missing rows are NaN."""

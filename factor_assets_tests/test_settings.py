@@ -90,6 +90,7 @@ OTHER_THAN_DEFAULT: dict[str, dict[str, tuple[str, Any]]] = {
         "requests_per_second": ("1", 1.0),
         "retries": ("0", 0),
         "timeout": ("5", 5.0),
+        "max_requests": ("20", 20),
     },
     "language_model": {
         "model": ("some-model", "some-model"),
@@ -131,6 +132,7 @@ OTHER_THAN_DEFAULT: dict[str, dict[str, tuple[str, Any]]] = {
         "encryption": ("aws:kms", "aws:kms"),
         "kms_key": ("alias/mine", "alias/mine"),
         "retries": ("0", 0),
+        "compute_logs": ("s3://bucket/logs", "s3://bucket/logs"),
     },
 }
 

@@ -44,6 +44,9 @@ DOCUMENT_STAGES: Mapping[str, str] = {
 """Stage of documents -> description of its job. Their own schedules and sensors start them, not the day's; where
 everything is made at once, they come after the prices and before what is by date."""
 
+ON_ARRIVAL = frozenset({"reports"})
+"""Stages of documents of which a day may bring none."""
+
 FOLLOW_EVERY_S = 10
 FRESHNESS_YEARS = 5
 
@@ -198,7 +201,7 @@ def with_freshness(assets: Sequence[dg.AssetsDefinition], settings: Settings) ->
     """Give every asset a freshness policy, unless the data have an end: then nothing is due any more.
 
     An asset is late when it was not made for a day longer than the exchange's longest holiday, so that none sets off an
-    alarm; the upkeep is late a day after its week. What is made on demand is never late.
+    alarm; the upkeep is late a day after its week. What is made on demand, or when a document arrives, is never late.
     """
     if settings.end is not None:
         return list(assets)
@@ -206,7 +209,7 @@ def with_freshness(assets: Sequence[dg.AssetsDefinition], settings: Settings) ->
     weekly = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=8))
 
     def due(spec: dg.AssetSpec) -> dg.AssetSpec:
-        if is_on_demand(spec):
+        if is_on_demand(spec) or spec.tags.get(STAGE_TAG) in ON_ARRIVAL:
             return spec
         return spec.replace_attributes(freshness_policy=weekly if spec.key == LAKE_MAINTENANCE else daily)
 

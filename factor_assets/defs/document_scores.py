@@ -24,6 +24,7 @@ from factor_assets.workspace import Workspace
 
 DOCUMENT_SCORES, LANGUAGE_MODEL_CALLS = dg.AssetKey(SCORES), dg.AssetKey("language_model_calls")
 GROUP = "text"
+SOURCE = "news, reports and filings"
 
 
 def document_score_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
@@ -73,7 +74,7 @@ def _document_scores(workspace: Workspace) -> dg.AssetsDefinition:
             ratings=_read(workspace, REPORT_RATINGS, inputs),
             filings=_read(workspace, FILING_TEXTS, inputs),
             max_age_days=settings.reports.max_age_days,
-            source=workspace.source.label,
+            source=SOURCE,
         )
         yield replace_slice(
             context,
@@ -85,6 +86,7 @@ def _document_scores(workspace: Workspace) -> dg.AssetsDefinition:
             code_version=code_version,
             inputs=inputs,
             metadata={"values": {name: rows.num_rows - rows[name].null_count for name in NUMBERS}},
+            source=SOURCE,
         )
 
     return scores

@@ -21,6 +21,7 @@ from factor_assets.defs.evaluation import (
     stored_values,
     value_tables,
 )
+from factor_assets.defs.markdown import markdown_table
 from factor_assets.defs.materialization import on_all, replace_selected, replace_slice, table_asset
 from factor_assets.defs.novelty import CORRELATIONS
 from factor_assets.defs.partitions import dates, earlier, slice_of
@@ -160,6 +161,7 @@ def _evidence(workspace: Workspace) -> dg.AssetsDefinition:
             marginal=of_values.marginal,
             include_holdout=holdout,
         )
+        judged = rows.filter(pc.field("horizon") == settings.evaluation.horizon).to_pylist()
         yield replace_slice(
             context,
             workspace,
@@ -172,7 +174,7 @@ def _evidence(workspace: Workspace) -> dg.AssetsDefinition:
             metadata={
                 "n_trials": max(rows["n_trials"].to_pylist(), default=0),
                 "has_holdout": any(rows["has_holdout"].to_pylist()),
-                "evidence": dg.MetadataValue.md(_markdown(rows, horizon=settings.evaluation.horizon)),
+                "evidence": dg.MetadataValue.md(markdown_table(judged, _SHOWN)),
             },
         )
         yield _complete_check(rows)
@@ -282,19 +284,3 @@ _SHOWN = {
     "closest_correlation": "correlation",
     "reason": "missing",
 }
-
-
-def _markdown(rows: pa.Table, *, horizon: int) -> str:
-    """Return the rows of one horizon as a table."""
-    lines = ["| " + " | ".join(_SHOWN.values()) + " |", "|" + "---|" * len(_SHOWN)]
-    lines += [
-        "| " + " | ".join(_cell(row[name]) for name in _SHOWN) + " |"
-        for row in rows.filter(pc.field("horizon") == horizon).to_pylist()
-    ]
-    return "\n".join(lines)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return "-" if value is None else str(value).replace("|", "\\|")

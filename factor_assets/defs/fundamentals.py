@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from factor_assets.defs.automation import STAGE_TAG
 from factor_assets.defs.materialization import on_all, replace_parts, table_asset
@@ -167,8 +168,8 @@ def _fundamentals(workspace: Workspace) -> dg.AssetsDefinition:
                 made = fundamentals(
                     known, sessions=workspace.sessions(piece), split_factor=splits, max_age_days=max_age_days
                 )
-                told["dropped"] = dict(made.dropped)
                 newest = made.rows
+                told["dropped"], told["currencies"] = dict(made.dropped), _currencies(newest)
                 yield piece, made.rows
 
         yield replace_parts(
@@ -194,6 +195,14 @@ def _fundamentals(workspace: Workspace) -> dg.AssetsDefinition:
         )
 
     return fundamentals_by_date
+
+
+def _currencies(rows: pa.Table) -> dict[str, int]:
+    """Return currency of the books -> companies on the last session of the rows."""
+    if rows.num_rows == 0:
+        return {}
+    last = rows.filter(pc.equal(rows["date"], pc.max(rows["date"])))
+    return dict(sorted(Counter(c or "unknown" for c in last["reporting_currency"].to_pylist()).items()))
 
 
 def _used_facts(workspace: Workspace, tickers: list[str]) -> pa.Table:

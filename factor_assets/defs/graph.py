@@ -3,6 +3,7 @@
 import dagster as dg
 
 from factor_assets.defs.automation import followers, maintenance_job, schedules, stage_jobs, with_freshness
+from factor_assets.defs.buckets import bucket_resources
 from factor_assets.defs.document_schedules import document_schedules
 from factor_assets.defs.document_scores import document_score_assets
 from factor_assets.defs.evaluation import evaluation_assets
@@ -20,6 +21,7 @@ from factor_assets.defs.regressions import regression_assets
 from factor_assets.defs.report import report_assets
 from factor_assets.defs.report_sensor import report_sensors
 from factor_assets.defs.reports import report_document_assets
+from factor_assets.defs.score_sensor import score_jobs, score_sensors
 from factor_assets.defs.sec import sec_assets
 from factor_assets.defs.sec_sensor import sec_sensors
 from factor_assets.defs.selection import selection_assets
@@ -57,10 +59,16 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     executor = dg.in_process_executor if settings.run.executor == "in_process" else _multiprocess_executor()
     return dg.Definitions(
         assets=with_freshness(assets, settings),
-        jobs=[*jobs.values(), maintenance_job()],
+        jobs=[*jobs.values(), *score_jobs(workspace), maintenance_job()],
         schedules=[*schedules(workspace), *document_schedules(workspace, jobs)],
-        sensors=[*followers(workspace, jobs), *sec_sensors(workspace), *report_sensors(workspace)],
+        sensors=[
+            *followers(workspace, jobs),
+            *sec_sensors(workspace),
+            *report_sensors(workspace),
+            *score_sensors(workspace),
+        ],
         executor=executor,
+        resources=bucket_resources(settings),
     )
 
 

@@ -6,15 +6,17 @@ import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import dagster as dg
 
-from factor_assets.errors import StoreError
+from factor_assets.errors import SettingsError, StoreError
 from factor_assets.settings import Settings
 from factor_assets.storage.atomic import replace_file
 
 _LONGEST_WAIT_S = 60
+_UPLOAD_EVERY_S = 30
 HOST_TAG, PROCESS_TAG = "factor_assets/host", "factor_assets/process"
 
 INSTANCE_SETTINGS = """\
@@ -45,6 +47,8 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     ------
     StoreError
         If the folder cannot be written.
+    SettingsError
+        If what runs print is to go to a bucket, and the library for it is missing.
     """
     folder = settings.dagster_home
     file = folder / "dagster.yaml"
@@ -54,11 +58,41 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
         raise StoreError(f"{folder} cannot be read: {error.strerror}. Choose another `home`.") from error
     if not present:
         text = INSTANCE_SETTINGS.format(history=json.dumps(str(folder / "history")))
-        replace_file(file, text.encode())
+        replace_file(file, (text + _compute_logs(settings)).encode())
     with _one_at_a_time(folder):
         instance = dg.DagsterInstance.from_config(str(folder))
         _end_dead_runs(instance)
     return instance
+
+
+def _compute_logs(settings: Settings) -> str:
+    """Return the instance's settings that send what runs print to a bucket; "" without one.
+
+    Raises
+    ------
+    SettingsError
+        If the library that does it is not installed.
+    """
+    place, s3 = settings.s3.compute_logs, settings.s3
+    if not place:
+        return ""
+    if find_spec("dagster_aws") is None:
+        raise SettingsError("s3.compute_logs wants dagster-aws: install factor-assets[aws], or leave it empty.")
+    bucket, _, prefix = place.removeprefix("s3://").strip("/").partition("/")
+    encryption = {"ServerSideEncryption": s3.encryption, "SSEKMSKeyId": s3.kms_key}
+    config = {
+        "bucket": bucket,
+        "prefix": prefix or "dagster",
+        "endpoint_url": s3.endpoint,
+        "region": s3.region,
+        "upload_extra_args": {name: value for name, value in encryption.items() if value},
+        "upload_interval": _UPLOAD_EVERY_S,
+        "skip_empty_files": True,
+    }
+    chosen = {name: value for name, value in config.items() if value}
+    # JSON is YAML.
+    manager = {"module": "dagster_aws.s3", "class": "S3ComputeLogManager", "config": chosen}
+    return f"compute_logs: {json.dumps(manager)}\n"
 
 
 def process_tags() -> dict[str, str]:

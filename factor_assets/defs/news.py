@@ -25,7 +25,7 @@ from factor_assets.defs.partitions import dates, slice_of, whole_partitions
 from factor_assets.panel.news import days_of_news, news_rows
 from factor_assets.settings import Settings, version_of
 from factor_assets.sources.headlines import headlines_version, read_headlines
-from factor_assets.sources.tavily import Fetched, Kept, TavilyNews, kept_answers, read_answers
+from factor_assets.sources.tavily import OUTCOMES, Fetched, Kept, TavilyNews, kept_answers, read_answers
 from factor_assets.storage.slice import Slice
 from factor_assets.tables import TABLES
 from factor_assets.text.language_model import Question, Tally, ask_all
@@ -59,12 +59,15 @@ class _Account:
 
     asked: Counter[str] = field(default_factory=Counter)
     failures: dict[str, str] = field(default_factory=dict)
+    waiting: str = ""
     dropped: Counter[str] = field(default_factory=Counter)
 
     def add(self, found: Fetched) -> None:
         self.asked[found.outcome] += 1
         if found.outcome == "failed":
             self.failures[f"{found.ticker} {found.day}"] = found.reason
+        elif found.outcome == "waiting":
+            self.waiting = found.reason
 
 
 def _news(workspace: Workspace) -> dg.AssetsDefinition:
@@ -109,6 +112,8 @@ def _news(workspace: Workspace) -> dg.AssetsDefinition:
         )
         for name, reason in list(account.failures.items())[:_TOLD]:
             context.log.warning(f"{name}: {reason}")
+        if account.waiting:
+            context.log.warning(f"{account.asked['waiting']} tickers and days wait: {account.waiting}")
         yield made
         yield _answer_check(account)
 
@@ -120,9 +125,12 @@ def _parts(
 ) -> Iterator[tuple[Slice, pa.Table]]:
     """Yield slice after slice with its rows, and tell at the end what became of the rest."""
     settings = workspace.settings
+    name = settings.data.calendar
     tickers = workspace.wanted_tickers()
     headlines = None
     kept: Kept = {}
+    # One for the run: it counts the requests.
+    client = TavilyNews(settings.news, workspace.documents, home=settings.home)
     every: list[date] = days_of_news(settings.data.calendar, workspace.sessions(part)).tolist()
     if settings.news.source == "tavily" and every:
         kept = kept_answers(workspace.documents, tickers, first=every[0], last=every[-1])
@@ -133,7 +141,9 @@ def _parts(
         sessions = workspace.sessions(piece)
         if headlines is None:
             days: list[date] = days_of_news(settings.data.calendar, sessions).tolist()
-            _ask(workspace, tickers, days, account, kept)
+            last_close = calendar.close_time(name, calendar.last_completed_session(name, datetime.now(UTC)))
+            for fetched in client.fetch(tickers, days, last_close=last_close, kept=kept):
+                account.add(fetched)
             articles = read_answers(workspace.documents, tickers, days, kept=kept)
             account.dropped.update(articles.dropped)
         else:
@@ -148,32 +158,26 @@ def _parts(
         account.dropped.update(found.dropped)
         yield piece, found.rows
     told["left_out"] = dict(account.dropped)
-    told["requests"] = {outcome: account.asked[outcome] for outcome in ("asked", "kept", "failed")}
-
-
-def _ask(workspace: Workspace, tickers: list[str], days: list[date], account: _Account, kept: Kept) -> None:
-    settings = workspace.settings
-    name = settings.data.calendar
-    last_close = calendar.close_time(name, calendar.last_completed_session(name, datetime.now(UTC)))
-    client = TavilyNews(settings.news, workspace.documents, home=settings.home)
-    for found in client.fetch(tickers, days, last_close=last_close, kept=kept):
-        account.add(found)
+    told["requests"] = {outcome: account.asked[outcome] for outcome in OUTCOMES}
 
 
 def _answer_check(account: _Account) -> dg.AssetCheckResult:
     failures = list(account.failures.items())
-    summary = ", ".join(f"{account.asked[outcome]} {outcome}" for outcome in ("asked", "kept", "failed"))
+    summary = ", ".join(f"{account.asked[outcome]} {outcome}" for outcome in OUTCOMES)
+    if account.waiting:
+        summary += f"; {account.waiting}"
     if failures:
         summary += ": " + "; ".join(f"{name}: {reason}" for name, reason in failures[:_TOLD])
         summary += "; ..." if len(failures) > _TOLD else ""
     return dg.AssetCheckResult(
         check_name="every_day_answered",
         asset_key=NEWS,
-        passed=not failures,
-        severity=dg.AssetCheckSeverity.ERROR,
+        passed=not failures and not account.waiting,
+        severity=dg.AssetCheckSeverity.ERROR if failures else dg.AssetCheckSeverity.WARN,
         description=summary if account.asked else None,
         metadata={
             "n_failed": len(failures),
+            "n_waiting": account.asked["waiting"],
             "failures": dg.MetadataValue.md(_as_markdown(dict(failures[:_SHOWN]))),
         },
     )

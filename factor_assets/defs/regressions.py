@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from factor_assets import calendar
 from factor_assets.defs.evaluation import GROUP, TIMESERIES, evaluated_factors, evaluated_version
+from factor_assets.defs.markdown import markdown_table
 from factor_assets.defs.materialization import on_all, replace_parts, replace_slice, table_asset
 from factor_assets.defs.partitions import TICKERS, slice_of
 from factor_assets.errors import CalendarError
@@ -187,7 +188,7 @@ def _spanning(workspace: Workspace) -> dg.AssetsDefinition:
                 "n_factors": len(evaluated_factors(workspace)),
                 "benchmarks": sorted(set(rows["benchmark"].to_pylist())),
                 "without_regression": alphas["loading"].null_count,
-                "alphas": dg.MetadataValue.md(_markdown(alphas)),
+                "alphas": dg.MetadataValue.md(markdown_table(alphas.to_pylist(), _SHOWN)),
             },
         )
         yield _spanning_check(alphas, least=settings.evaluation.min_observations)
@@ -232,15 +233,3 @@ _SHOWN = {
     "n_sessions": "sessions",
     "reason": "missing",
 }
-
-
-def _markdown(rows: pa.Table) -> str:
-    lines = ["| " + " | ".join(_SHOWN.values()) + " |", "|" + "---|" * len(_SHOWN)]
-    lines += ["| " + " | ".join(_cell(row[name]) for name in _SHOWN) + " |" for row in rows.to_pylist()]
-    return "\n".join(lines)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return "-" if value is None else str(value).replace("|", "\\|")

@@ -24,6 +24,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 
 import dagster as dg
+from sqlalchemy.exc import IntegrityError
 
 from factor_assets.defs.reports import REPORT_PARTITIONS, STAGE
 from factor_assets.storage.documents import DocumentInfo
@@ -50,7 +51,7 @@ def report_sensors(workspace: Workspace) -> list[dg.SensorDefinition]:
         description="Looks for new and replaced reports, and reads and rates them.",
     )
     def new_reports(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        listing = list_reports(open_reports(workspace.settings.reports))
+        listing = list_reports(open_reports(workspace.settings))
         wanted = not_done(listing.reports, _done(workspace))
         requested = read_cursor(context.cursor)
         new = sorted((info.modified, key, digest) for digest, (key, info) in wanted.items() if digest not in requested)[
@@ -75,6 +76,25 @@ def report_sensors(workspace: Workspace) -> list[dg.SensorDefinition]:
         )
 
     return [new_reports]
+
+
+def add_reports(instance: dg.DagsterInstance, workspace: Workspace) -> tuple[set[str], set[str]]:
+    """Add a partition for every report that lies at its place and has none.
+
+    Returns
+    -------
+    Names of the reports that lie there, and of those of them that the table does not have as they are now.
+    """
+    listed = list_reports(open_reports(workspace.settings)).reports
+    lying = {key.name for key in listed}
+    new = sorted(lying - set(instance.get_dynamic_partitions(str(REPORT_PARTITIONS.name))))
+    if new:
+        try:
+            instance.add_dynamic_partitions(str(REPORT_PARTITIONS.name), new)
+        except IntegrityError:
+            # The sensor has just added some of them, in one transaction: now they are seen.
+            instance.add_dynamic_partitions(str(REPORT_PARTITIONS.name), new)
+    return lying, {key.name for key, _ in not_done(listed, _done(workspace)).values()}
 
 
 def not_done(

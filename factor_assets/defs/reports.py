@@ -94,7 +94,7 @@ def _reports(workspace: Workspace) -> dg.AssetsDefinition:
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
     def reports(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-        place = open_reports(settings.reports)
+        place = open_reports(settings)
         keys = _keys(context)
         unreadable: dict[str, str] = {}
         for key in keys:
@@ -243,7 +243,7 @@ def _rate(workspace: Workspace, keys: Sequence[ReportKey]) -> tuple[dict[str, st
 def _rate_once(workspace: Workspace, keys: Sequence[ReportKey], tally: Tally) -> Iterator[tuple[ReportKey, str | None]]:
     """Yield each report as soon as its rating is kept, with the reason where it has none."""
     settings, documents = workspace.settings, workspace.documents
-    place = open_reports(settings.reports)
+    place = open_reports(settings)
     questions = []
     for key in keys:
         text = load_text(key, documents=documents)

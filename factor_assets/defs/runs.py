@@ -14,11 +14,15 @@ from time import monotonic
 from uuid import uuid4
 
 import dagster as dg
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from factor_assets.defs.automation import LIBRARIES, add_tickers, is_on_demand, range_tags, stage_selections
 from factor_assets.defs.instance import process_tags
 from factor_assets.defs.outdated import CODE_VERSION_TAG, IN_VAIN, UNPARTITIONED, outdated
 from factor_assets.defs.partitions import TICKERS
+from factor_assets.defs.report_sensor import add_reports
+from factor_assets.defs.reports import REPORT_PARTITIONS
+from factor_assets.defs.reports import STAGE as REPORT_STAGE
 from factor_assets.errors import SettingsError, UniverseError, did_you_mean
 from factor_assets.workspace import Workspace
 
@@ -140,6 +144,8 @@ def run_stages(
             f"Universe {workspace.settings.universe_name!r} and {workspace.source.label} have no ticker in common;"
             " change universe.name or data.source."
         )
+    of_reports = any(graph.get(key).partitions_def == REPORT_PARTITIONS for key in chosen)
+    lying, unread = add_reports(instance, workspace) if of_reports else (set(), set())
     _require_inputs(definitions, instance, chosen)
     wanted = {stage: [key for key in keys if key in chosen] for stage, keys in stages.items()}
     # All of them before the first run, so that a mistake in the dates costs nothing.
@@ -158,6 +164,12 @@ def run_stages(
                 needed = _with_revised(definitions, workspace, needed, partitions)
         else:
             needed = dict.fromkeys(keys, partitions)
+        if stage == REPORT_STAGE:
+            # One that was removed keeps what was read of it; one that was replaced is outdated.
+            needed = {
+                key: [name for name in partitions if name in lying and (name in names or name in unread)]
+                for key, names in needed.items()
+            }
         account = StageAccount(stage=stage, skipped=sum(len(partitions) - len(names) for names in needed.values()))
         began = monotonic()
         _run_stage(definitions, instance, account, needed, partitions, held_up=held_up, progress=progress)
@@ -215,13 +227,20 @@ def _run_stage(
             _execute(definitions, instance, account, keys=keys, part=part, advance=advance)
             advance(1.0)
             done += len(part) * len(keys)
-        failed = {key for key in keys if not account.made_of.get(key)}
+        failed = {
+            key for key in keys if not account.made_of.get(key) and not _others_stand(graph, key, names, partitions)
+        }
         if failed:
             held_up |= set(dg.AssetSelection.assets(*failed).downstream().resolve(graph))
     account.failed = total - account.made
     account.without = {key for key in wanted if not account.made_of.get(key)}
     ours = {key for key in account.without if not graph.get(key).parent_keys & held_up}
     account.held_up = account.without - ours
+
+
+def _others_stand(graph: AssetGraph, key: dg.AssetKey, names: Sequence[str], partitions: Sequence[str]) -> bool:
+    """Whether other tickers or documents of the asset are current: then those that failed again hold up nothing."""
+    return isinstance(graph.get(key).partitions_def, dg.DynamicPartitionsDefinition) and len(names) < len(partitions)
 
 
 def _advance(progress: Progress, stage: str, share: float, *, start: int, size: int, total: int) -> None:

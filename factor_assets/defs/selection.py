@@ -19,6 +19,7 @@ from factor_assets.defs.evaluation import (
     value_tables,
 )
 from factor_assets.defs.evidence import EVIDENCE
+from factor_assets.defs.markdown import markdown_cell, markdown_table
 from factor_assets.defs.materialization import on_all, replace_slice, table_asset
 from factor_assets.evaluation.event_curves import factor_event_curves
 from factor_assets.evaluation.market_return import market_return
@@ -90,7 +91,7 @@ def _selection(workspace: Workspace) -> dg.AssetsDefinition:
             asset_key=SELECTION,
             code_version=code_version,
             inputs=("factor_timeseries", "prices", "universe"),
-            metadata={"selection": dg.MetadataValue.md(_markdown(rows.to_pylist()))},
+            metadata={"selection": dg.MetadataValue.md(markdown_table(rows.to_pylist(), _SELECTION_SHOWN))},
         )
         of_all: dict[str, Any] = next((row for row in rows.to_pylist() if row["scope"] == ALL), {})
         yield _selection_check("overfitting_is_unlikely", of_all, "overfitting_probability", MAX_OVERFITTING)
@@ -182,12 +183,6 @@ _SELECTION_SHOWN = {
 }
 
 
-def _markdown(rows: list[dict[str, Any]]) -> str:
-    lines = ["| " + " | ".join(_SELECTION_SHOWN.values()) + " |", "|" + "---|" * len(_SELECTION_SHOWN)]
-    lines += ["| " + " | ".join(_cell(row[name]) for name in _SELECTION_SHOWN) + " |" for row in rows]
-    return "\n".join(lines)
-
-
 def _curves_markdown(rows: pa.Table) -> str:
     """Return the two ends of the curves, of the factors whose outer quantiles drift apart most after the sort."""
     first, last = (rows.filter(pc.field("offset") == end) for end in _ends(rows))
@@ -201,7 +196,8 @@ def _curves_markdown(rows: pa.Table) -> str:
     )
     lines = ["| factor | top less bottom, before | after | sorts |", "|---|---|---|---|"]
     lines += [
-        f"| {'/'.join(label)} | {_cell(before)} | {_cell(after)} | {n} |" for label, before, after, n in told[:_SHOWN]
+        f"| {'/'.join(label)} | {markdown_cell(before)} | {markdown_cell(after)} | {n} |"
+        for label, before, after, n in told[:_SHOWN]
     ]
     return "\n".join(lines)
 
@@ -209,9 +205,3 @@ def _curves_markdown(rows: pa.Table) -> str:
 def _ends(rows: pa.Table) -> tuple[int, int]:
     ends = pc.min_max(rows["offset"]).as_py()
     return ends["min"] or 0, ends["max"] or 0
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return "-" if value is None else str(value).replace("|", "\\|")

@@ -11,8 +11,8 @@ from sqlalchemy.exc import DatabaseError
 from factor_assets.defs.automation import is_on_demand
 from factor_assets.defs.instance import open_instance
 from factor_assets.defs.outdated import UNPARTITIONED, is_current, newest
-from factor_assets.doctor import Examined
 from factor_assets.errors import FactorAssetsError
+from factor_assets.examined import Examined
 from factor_assets.settings import Settings
 
 

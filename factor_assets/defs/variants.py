@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from factor_assets.defs.evaluation import GROUP, evaluated_factors, evaluated_version, stored_values, value_tables
+from factor_assets.defs.markdown import markdown_table
 from factor_assets.defs.materialization import on_all, replace_slice, table_asset
 from factor_assets.defs.partitions import dates, earlier, slice_of
 from factor_assets.evaluation.timeseries import past_warm_up
@@ -132,7 +133,7 @@ def _evidence(workspace: Workspace) -> dg.AssetsDefinition:
             inputs=("factor_variants",),
             metadata={
                 "without_return": rows["mean_variant_return"].null_count,
-                "variants": dg.MetadataValue.md(_markdown(rows)),
+                "variants": dg.MetadataValue.md(markdown_table(rows.to_pylist(), _SHOWN)),
             },
         )
 
@@ -151,15 +152,3 @@ _SHOWN = {
     "n_sessions": "sessions",
     "reason": "missing",
 }
-
-
-def _markdown(rows: pa.Table) -> str:
-    lines = ["| " + " | ".join(_SHOWN.values()) + " |", "|" + "---|" * len(_SHOWN)]
-    lines += ["| " + " | ".join(_cell(row[name]) for name in _SHOWN) + " |" for row in rows.to_pylist()]
-    return "\n".join(lines)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return "-" if value is None else str(value).replace("|", "\\|")

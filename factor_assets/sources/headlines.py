@@ -23,7 +23,7 @@ from factor_assets.sources.price_files import (
     CSV_SUFFIXES,
     PARQUET_SUFFIXES,
     PriceFile,
-    _csv_header,
+    csv_header,
     explained,
 )
 
@@ -99,7 +99,7 @@ def _open(settings: NewsSettings) -> PriceFile:
             with pq.ParquetFile(path) as opened:
                 header, separator = list(opened.schema_arrow.names), ","
         else:
-            header, separator = _csv_header(path)
+            header, separator = csv_header(path)
     columns = {ours: settings.columns.get(ours, ours) for ours in COLUMNS}
     for ours, theirs in columns.items():
         if theirs not in header and (ours in settings.columns or ours in ("ticker", "published")):

@@ -155,7 +155,7 @@ def open_price_file(path: Path, *, mapping: Mapping[str, str]) -> PriceFile:
             with pq.ParquetFile(path) as file:
                 header, separator = file.schema_arrow.names, ","
         else:
-            header, separator = _csv_header(path)
+            header, separator = csv_header(path)
     return PriceFile(path=path, columns=map_columns(header, mapping=mapping, path=path), separator=separator)
 
 
@@ -228,7 +228,7 @@ def _plain(name: str) -> str:
     return re.sub(r"[ .\-]+", "_", name.strip().lower())
 
 
-def _csv_header(path: Path) -> tuple[list[str], str]:
+def csv_header(path: Path) -> tuple[list[str], str]:
     """Return the names in the first line, and the separator that occurs most often in it."""
     with _text(path) as file:
         line = file.readline()

@@ -9,6 +9,8 @@
    keeps its date (`panel/news.py` leaves out those that are older than the session of the day).
 4. `content`, the extract that fits the question, is the text; the page (`raw_content`) stands in only where there is no
    extract: it holds menus and the headlines of other articles.
+5. After `news.max_requests` requests a client asks no more, further attempts included; what is left waits for the next
+   run.
 
 Tavily filters by the day of publication or of the last change, so that a backfill may find a page that was changed
 later on the same day, and nothing that has left its index. What does not belong here: sessions (`panel/news.py`).
@@ -27,7 +29,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -57,14 +59,17 @@ MALFORMED = "an answer that cannot be read"
 AT_ONCE_READ = 8
 """Answers that are read together: of a bucket, the time is waiting."""
 
-Outcome = Literal["asked", "kept", "failed"]
+Outcome = Literal["asked", "kept", "failed", "waiting"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 Kept = dict[tuple[str, date], list[str]]
 """Ticker and day -> names of the answers that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What became of one ticker and day: asked for now, kept from before, or failed with a reason.
+    """What became of one ticker and day.
+
+    Asked for now, or kept from before; failed, or waiting for the next run, with a reason.
 
     Parameters
     ----------
@@ -80,7 +85,7 @@ class Fetched:
 
 
 class TavilyNews:
-    """Tavily's news, asked politely.
+    """Tavily's news, asked politely; one object a run, for it counts the requests.
 
     Parameters
     ----------
@@ -107,6 +112,7 @@ class TavilyNews:
         self._lock = Lock()
         self._in_a_row = 0
         self._stopped = ""
+        self._n_left = settings.max_requests
 
     def fetch(
         self, tickers: Sequence[str], days: Sequence[date], *, last_close: datetime, kept: Kept
@@ -160,6 +166,14 @@ class TavilyNews:
     def _fetch_one(self, search: Search, ticker: str, day: date) -> Fetched:
         if self._stopped:
             return Fetched(ticker, day, "failed", f"not asked for: {self._stopped}")
+        if not self._spend():
+            return Fetched(
+                ticker,
+                day,
+                "waiting",
+                f"the run has made the {self._settings.max_requests} requests of"
+                " news.max_requests; the next run over these dates asks for the rest",
+            )
         asked_at = self._clock()
         try:
             content = self._ask(search, ticker, day)
@@ -175,6 +189,12 @@ class TavilyNews:
         name = _name(day, asked_at)
         self._documents.put(_key(ticker, name), content)
         return Fetched(ticker, day, "asked", name=name)
+
+    def _spend(self) -> bool:
+        """Count one request; return whether it may be made. Those that failed count: who hung up may have been paid."""
+        with self._lock:
+            self._n_left -= 1
+            return self._n_left >= 0
 
     def _ask(self, search: Search, ticker: str, day: date) -> bytes:
         """Return the answer as delivered; raise `ServiceError` where there is none in spite of retries."""
@@ -193,7 +213,7 @@ class TavilyNews:
             too_long = found.wait is not None and found.wait > LONGEST_PAUSE_S
             if found.wait is not None:
                 self._pace.pause(found.wait)
-            if not found.again or too_long or attempts > self._settings.retries:
+            if not found.again or too_long or attempts > self._settings.retries or not self._spend():
                 times = f", {attempts} times" if attempts > 1 else ""
                 asked = f" and wants a pause of {math.ceil(found.wait or 0)} s" if too_long else ""
                 raise ServiceError(f"Tavily {found.what}{asked}{times}. {found.remedy}")

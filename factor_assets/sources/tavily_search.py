@@ -9,12 +9,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from threading import local
 from typing import TYPE_CHECKING, Any
 
-from factor_assets.sources.service import SLOWEST
+from factor_assets.sources.service import SLOWEST, retry_after
 
 if TYPE_CHECKING:
     import requests
@@ -171,7 +170,7 @@ def _read(content: bytes) -> Reply | Trouble:
 
 
 def _refusal(status: int, headers: Mapping[str, str]) -> Trouble:
-    wait = _seconds(headers.get("Retry-After", ""))
+    wait = retry_after(headers)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return Trouble(
             "has had too many requests (HTTP 429)", "Lower news.requests_per_second, or ask again later.", wait=wait
@@ -185,13 +184,3 @@ def _refusal(status: int, headers: Mapping[str, str]) -> Trouble:
     else:
         return Trouble(f"refused (HTTP {status})", "Check news.url and news.max_results.", again=False)
     return Trouble(f"refused (HTTP {status})", remedy, again=False, is_final=True)
-
-
-def _seconds(asked: str) -> float | None:
-    """Return how long Tavily asks to wait: a number, or a date; None where it does not say."""
-    if asked.strip().isdigit():
-        return float(asked)
-    try:
-        return max(0.0, parsedate_to_datetime(asked).timestamp() - time.time())
-    except ValueError:
-        return None

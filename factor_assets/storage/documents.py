@@ -4,13 +4,16 @@ A key is written once: what a service delivered is never changed. What does not 
 what the bytes mean.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from factor_assets.errors import DocumentError, DocumentNotFoundError
+from factor_assets.storage.buckets import explained_bucket, open_bucket
+from factor_assets.storage.failures import is_lost
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -40,13 +43,17 @@ class Documents:
     Parameters
     ----------
     root
-        Folder, which is created on the first write, or an S3 URI. Credentials, region and endpoint of S3 come from the
-        environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL, AWS_ALLOW_HTTP) or from
-        the machine's role.
+        Folder, which is created on the first write, or an S3 URI. Credentials, and region and endpoint where the
+        options do not give them, come from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION,
+        AWS_ENDPOINT_URL, AWS_ALLOW_HTTP) or from the machine's role.
+    options
+        Of `s3_options`; for a folder they do nothing.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, *, options: Mapping[str, str] = MappingProxyType({})) -> None:
         self.root = root
+        self._is_bucket = "://" in root
+        self._options = dict(options)
         self._opened: ObjectStore | None = None
 
     def put(self, key: str, content: bytes, *, replace: bool = False) -> bool:
@@ -55,7 +62,8 @@ class Documents:
         Parameters
         ----------
         replace
-            By default a key that is there stays as it is, and the answer is False.
+            By default a key that is there stays as it is, and the answer is False; in a bucket True where it holds
+            the same bytes, for a request may arrive and its answer be lost.
 
         Raises
         ------
@@ -66,12 +74,30 @@ class Documents:
         from obstore.exceptions import AlreadyExistsError
 
         try:
+            # Large documents go in parts where they may replace another; a condition wants one request.
             obstore.put(self._store(create=True), key, content, mode="overwrite" if replace else "create")
         except AlreadyExistsError:
-            return False
+            return self._is_bucket and self._holds(key, content)
         except Exception as error:
             raise self._explained(error, f"write {key}") from error
         return True
+
+    def delete(self, key: str) -> None:
+        """Delete a document; nothing happens where there is none.
+
+        Raises
+        ------
+        DocumentError
+            If the folder or bucket cannot be written.
+        """
+        import obstore
+
+        try:
+            obstore.delete(self._store(), key)
+        except FileNotFoundError:
+            return
+        except Exception as error:
+            raise self._explained(error, f"delete {key}") from error
 
     def get(self, key: str) -> bytes:
         """Return the bytes of a document.
@@ -87,7 +113,9 @@ class Documents:
 
         try:
             return bytes(obstore.get(self._store(), key).bytes())
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if "NoSuchBucket" in str(error):
+                raise self._explained(error, f"read {key}") from error
             raise DocumentNotFoundError(f"There is no document {key!r} in {self.root}.") from None
         except Exception as error:
             raise self._explained(error, f"read {key}") from error
@@ -125,21 +153,43 @@ class Documents:
         """
         import obstore
 
-        if "://" not in self.root and not Path(self.root).is_dir():
+        if not self._is_bucket and not Path(self.root).is_dir():
             return
+        retries = int(self._options.get("max_retries", 0)) if self._is_bucket else 0
+        last, lost = after, 0
+        while True:
+            try:
+                for batch in obstore.list(self._store(), prefix or None, offset=last):
+                    for found in batch:
+                        yield _info(found)
+                        last = found["path"]
+            except Exception as error:
+                # A bucket lists in the order of the alphabet: go on behind the last one.
+                if lost >= retries or not is_lost(str(error)):
+                    raise self._explained(error, "list documents") from error
+                lost += 1
+            else:
+                return
+
+    def _holds(self, key: str, content: bytes) -> bool:
+        """Whether the document is this one: our own, stored by a request whose answer was lost."""
+        import obstore
+
         try:
-            for batch in obstore.list(self._store(), prefix or None, offset=after):
-                for found in batch:
-                    yield _info(found)
+            return obstore.head(self._store(), key)["size"] == len(content) and self.get(key) == content
+        except FileNotFoundError:
+            return False
+        except DocumentError:
+            raise
         except Exception as error:
-            raise self._explained(error, "list documents") from error
+            raise self._explained(error, f"write {key}") from error
 
     def _store(self, *, create: bool = False) -> "ObjectStore":
         if self._opened is None:
-            from obstore.store import LocalStore, S3Store
+            from obstore.store import LocalStore
 
-            if "://" in self.root:
-                self._opened = S3Store.from_url(self.root)
+            if self._is_bucket:
+                self._opened = open_bucket(self.root, self._options)
             elif create or Path(self.root).is_dir():
                 self._opened = LocalStore(str(Path(self.root).expanduser().absolute()), mkdir=True)
             else:
@@ -147,12 +197,10 @@ class Documents:
         return self._opened
 
     def _explained(self, error: Exception, what: str) -> DocumentError:
-        # The library's text has the request; headers with credentials are not in it.
+        if self._is_bucket:
+            return DocumentError(str(explained_bucket(error, f"Cannot {what} in {self.root}")))
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        return DocumentError(
-            f"Cannot {what} in {self.root}: {first} Check that it exists and may be used"
-            f"{', and AWS_ENDPOINT_URL, AWS_REGION and the credentials' if '://' in self.root else ''}."
-        )
+        return DocumentError(f"Cannot {what} in {self.root}: {first} Check that it exists and may be used.")
 
 
 def _info(found: Any) -> DocumentInfo:

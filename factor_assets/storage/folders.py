@@ -1,6 +1,6 @@
 """The lake's folder: whether it can be used, and which of its folders are tables.
 
-What does not belong here: what is inside a table's folder (`lake.py`, `layout.py`).
+What does not belong here: what is inside a table's folder (`lake.py`, `layout.py`), buckets (`buckets.py`).
 """
 
 from collections.abc import Iterator
@@ -14,10 +14,7 @@ _REFUSED = "%[]^|\\?#"
 
 
 def written_tables(root: Path) -> Iterator[str]:
-    """Yield the name of each written table below a folder.
-
-    This is the one place that knows a folder from a bucket; a store on S3 lists its prefixes here instead.
-    """
+    """Yield the name of each written table below a folder."""
     named = (folder for pattern in (f"{FACTOR_PREFIX}*/*", f"{LIBRARY_PREFIX}*") for folder in root.glob(pattern))
     for name in (*TABLES, *(folder.relative_to(root).as_posix() for folder in named)):
         if next((root / name / "_delta_log").glob("*.json"), None) is not None:

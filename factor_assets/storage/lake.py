@@ -1,7 +1,8 @@
 """`LakeStore`: the contract on Delta Lake tables, one table a folder, under one root.
 
-What does not belong here: how a table is cut into files (`layout.py`), which folders are tables (`folders.py`), what a
-commit says (`commits.py`), what a failure says (`failures.py`), SQL (`query.py`).
+What does not belong here: how a table is cut into files (`layout.py`), which folders or prefixes are tables
+(`folders.py`, `buckets.py`), what a commit says (`commits.py`), what a failure says (`failures.py`) and which are tried
+again (`attempts.py`), what a snapshot says of itself (`snapshots.py`), SQL (`query.py`).
 
 A write, in steps:
 
@@ -11,16 +12,17 @@ A write, in steps:
 4. Write the touched parts anew, rows outside the slice included, and commit on top of the snapshot of step 2.
 5. If another writer committed to one of those parts since, Delta refuses the commit: start again from step 2.
 
-Rows that are appended read and replace nothing, so that Delta puts the commits of several writers one behind another;
-only the creation of the table can be lost to another writer, and is tried again as an append.
+Rows that are appended read and replace nothing: after a lost race they are appended behind the winner's.
+
+A bucket may take a commit and lose the answer. So after a failed commit we look whether it is there, by the mark that
+every commit bears, before anything is tried again.
 
 New files are visible only through the commit, one small file that appears whole or not at all; a writer killed at any
-moment leaves at most files that no commit names, which `maintain` deletes. The log is kept for ever, since the newest
+moment leaves at most files that no commit names, which `maintain` deletes (and in a bucket parts of an upload, for
+which buckets have a lifecycle rule). The log is kept for ever, since the newest
 write of an old slice must stay known; it grows by some kB a commit.
 """
 
-import random
-import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -33,13 +35,20 @@ import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 
-from factor_assets.errors import StoreError, WriteConflictError
+from factor_assets.errors import ConnectionLostError, StoreError
+from factor_assets.storage.attempts import until_settled
+from factor_assets.storage.buckets import (
+    require_bucket,
+    require_conditional_put,
+    written_tables_of_bucket,
+)
 from factor_assets.storage.commits import COMMIT_KEY, commit_metadata, version_of
 from factor_assets.storage.failures import explained
 from factor_assets.storage.folders import require_usable, written_tables
 from factor_assets.storage.layout import HIDDEN, Parts, cut, encoding, parts_of
 from factor_assets.storage.rows import conform, sort_rows, widened
 from factor_assets.storage.slice import EVERYTHING, Slice, require_inside
+from factor_assets.storage.snapshots import SOURCE, columns_of, file_sizes, nullable, scan_parts, source_of
 from factor_assets.storage.store import (
     Maintenance,
     Provenance,
@@ -62,8 +71,7 @@ _CONFIGURATION = {
     # What vacuum may delete is decided by `maintain(keep=)`; until then a checkpoint must not forget replaced files.
     "delta.deletedFileRetentionDuration": _FOREVER,
 }
-_ATTEMPTS = 60
-_LONGEST_PAUSE_S = 0.5
+_RETRIES = 5
 # A file that no commit names may belong to a writer at work; after a day it cannot.
 _ORPHAN_AGE = timedelta(days=1)
 
@@ -76,7 +84,7 @@ class LakeStore:
     root
         Folder of the lake, or the URI of a bucket and prefix.
     storage_options
-        Credentials and endpoint for a URI, as object_store names them.
+        Of `s3_options`; credentials, and what the options do not give, come from the AWS environment.
 
     Raises
     ------
@@ -85,11 +93,13 @@ class LakeStore:
     """
 
     def __init__(self, root: Path | str, *, storage_options: Mapping[str, str] | None = None) -> None:
-        is_uri = "://" in str(root)
-        self.root = str(root).rstrip("/") if is_uri else str(Path(root).absolute())
+        self._is_bucket = "://" in str(root)
+        self.root = str(root).rstrip("/") if self._is_bucket else str(Path(root).absolute())
         self._options = dict(storage_options or {})
         self._history: dict[str, tuple[str, list[Version]]] = {}
-        if not is_uri:
+        if self._is_bucket:
+            require_bucket(self.root)
+        else:
             require_usable(Path(self.root))
 
     def write(self, table: str, part: Slice, rows: pa.Table, *, provenance: Provenance) -> Version:
@@ -97,13 +107,13 @@ class LakeStore:
         declared = declared_table(table).holding(rows.column_names)
         rows = conform(declared, rows)
         require_inside(declared, part, rows)
-        return self._retry(table, lambda: self._write_once(declared, part, rows, provenance))
+        return self._change(table, lambda: self._write_once(declared, part, rows, provenance))
 
     def append(self, table: str, rows: pa.Table, *, provenance: Provenance) -> Version:
         """Add rows to those that are there; see `Store.append`."""
         declared = declared_table(table).holding(rows.column_names)
         rows = conform(declared, rows)
-        return self._retry(table, lambda: self._append_once(declared, rows, provenance))
+        return self._change(table, lambda: self._append_once(declared, rows, provenance))
 
     def read(
         self,
@@ -116,12 +126,18 @@ class LakeStore:
         """Return the rows of `part`; see `Store.read`."""
         declared = declared_table(table)
         require_inside(declared, part, declared.schema.empty_table())
+        return self._retry(table, lambda: self._read_once(declared, part, columns, as_of))
+
+    def _read_once(
+        self, declared: Table, part: Slice, columns: Sequence[str] | None, as_of: datetime | str | None
+    ) -> pa.Table:
+        table = declared.name
         if as_of is None:
             snapshot = self._open(table)
         else:
-            version = version_as_of(table, self.versions(table), as_of)
+            version = version_as_of(table, self._versions_once(table), as_of)
             snapshot = None if version is None else self._open(table, version=int(version.id))
-        declared = declared.holding(columns or () if snapshot is None else _columns(snapshot))
+        declared = declared.holding(columns or () if snapshot is None else columns_of(snapshot))
         names = require_columns(table, declared.column_names, columns)
         if snapshot is None:
             return declared.schema.empty_table().select(names)
@@ -136,21 +152,22 @@ class LakeStore:
             If the table is not declared.
         """
         declared = declared_table(table)
-        snapshot = self._open(table)
+        snapshot = self._retry(table, lambda: self._open(table))
         if snapshot is None:
-            return self._scan(declared, [])
-        declared = declared.holding(_columns(snapshot))
-        return self._scan(declared, self._files(declared, snapshot, Parts()))
+            return pl.DataFrame(declared.schema.empty_table()).lazy()
+        declared = declared.holding(columns_of(snapshot))
+        return self._scan(declared, snapshot, Parts())
 
     def tables(self) -> list[str]:
         """Names of the declared tables that have been written, sorted."""
+        if self._is_bucket:
+            return self._retry("", lambda: sorted(written_tables_of_bucket(self.root, self._options)))
         return sorted(written_tables(Path(self.root)))
 
     def versions(self, table: str) -> list[Version]:
         """Commits, newest first."""
         declared_table(table)
-        snapshot = self._open(table)
-        return [] if snapshot is None else self._versions(table, snapshot)
+        return self._retry(table, lambda: self._versions_once(table))
 
     def latest_version(self, table: str, part: Slice = EVERYTHING) -> Version | None:
         """Return the newest write whose slice overlaps `part`; None if there is none."""
@@ -164,7 +181,7 @@ class LakeStore:
         """
         if keep < timedelta(0):
             raise StoreError(f"maintain wants the age of the versions to keep, at least 0; got {keep}.")
-        return [self._retry(name, lambda name=name: self._maintain(name, keep)) for name in self.tables()]  # type: ignore[misc]
+        return [self._change(name, partial(self._maintain, name, keep)) for name in self.tables()]
 
     def location(self, table: str) -> str:
         """Return the folder or URI of a table."""
@@ -176,11 +193,11 @@ class LakeStore:
         metadata = commit_metadata("write", part, rows.num_rows, provenance)
         if snapshot is None:
             return self._create(declared, rows, metadata, provenance)
-        require_same_source(table, _source(snapshot), provenance.source)
-        declared = declared.holding(_columns(snapshot))
+        require_same_source(table, source_of(snapshot), provenance.source)
+        declared = declared.holding(columns_of(snapshot))
         rows = widened(declared, rows)
         parts = parts_of(declared, part)
-        frame = self._scan(declared, self._files(declared, snapshot, parts))
+        frame = self._scan(declared, snapshot, parts)
         stored = self._collect(declared, frame, declared.column_names)
         mask = part.mask(stored)
         if (stored if mask is None else stored.filter(mask)).equals(rows):
@@ -197,8 +214,8 @@ class LakeStore:
         metadata = commit_metadata("append", EVERYTHING, rows.num_rows, provenance)
         if snapshot is None:
             return self._create(declared, rows, metadata, provenance)
-        require_same_source(declared.name, _source(snapshot), provenance.source)
-        declared = declared.holding(_columns(snapshot))
+        require_same_source(declared.name, source_of(snapshot), provenance.source)
+        declared = declared.holding(columns_of(snapshot))
         return self._commit(declared, widened(declared, rows), metadata, snapshot, mode="append")
 
     def _commit(
@@ -211,44 +228,88 @@ class LakeStore:
         mode: Literal["overwrite", "append"],
         predicate: str | None = None,
     ) -> Version:
-        stored = cut(declared, _nullable(rows))
-        with explained(declared.name, self.location(declared.name), "written"):
-            write_deltalake(
-                snapshot,
-                stored,
-                mode=mode,  # type: ignore[arg-type] # an overload for each mode
-                predicate=predicate,
-                writer_properties=encoding(declared),
-                schema_mode=None if set(_columns(snapshot)) == set(stored.column_names) - {HIDDEN} else "merge",
-                commit_properties=CommitProperties(custom_metadata=metadata),
-            )
-        return self._made(declared.name, metadata, snapshot)
+        stored = cut(declared, nullable(rows))
+        commit = partial(
+            write_deltalake,
+            snapshot,
+            stored,
+            mode=mode,
+            predicate=predicate,
+            writer_properties=encoding(declared),
+            schema_mode=None if set(columns_of(snapshot)) == set(stored.column_names) - {HIDDEN} else "merge",
+            # Delta would put a commit to a bucket whose answer was lost behind itself.
+            commit_properties=CommitProperties(
+                custom_metadata=metadata, max_commit_retries=0 if self._is_bucket else None
+            ),
+        )
+        return self._committed(declared.name, metadata, snapshot, commit)
 
     def _create(self, declared: Table, rows: pa.Table, metadata: dict[str, str], provenance: Provenance) -> Version:
-        table = declared.name
-        with explained(table, self.location(table), "written"):
-            write_deltalake(
-                self.location(table),
-                cut(declared, _nullable(rows)),
-                mode="error",
-                partition_by=None if declared.slices == "whole" else [HIDDEN],
-                name=table,
-                description=f"{declared.meaning}{_SOURCE}{provenance.source}",
-                configuration=_CONFIGURATION,
-                storage_options=self._options or None,
-                writer_properties=encoding(declared),
-                # Delta would put a lost race behind the winner's commit, as rows to add; `_retry` replaces them.
-                commit_properties=CommitProperties(custom_metadata=metadata, max_commit_retries=0),
+        commit = partial(
+            write_deltalake,
+            self.location(declared.name),
+            cut(declared, nullable(rows)),
+            mode="error",
+            partition_by=None if declared.slices == "whole" else [HIDDEN],
+            name=declared.name,
+            description=f"{declared.meaning}{SOURCE}{provenance.source}",
+            configuration=_CONFIGURATION,
+            storage_options=self._options or None,
+            writer_properties=encoding(declared),
+            # Delta would put a lost race behind the winner's commit, as rows to add; the next attempt replaces them.
+            commit_properties=CommitProperties(custom_metadata=metadata, max_commit_retries=0),
+        )
+        return self._committed(declared.name, metadata, None, commit)
+
+    def _committed(
+        self, table: str, metadata: Mapping[str, str], snapshot: DeltaTable | None, commit: Callable[[], None]
+    ) -> Version:
+        """Commit, and return the version made, by its mark: others may have committed just before or after."""
+        before = -1 if snapshot is None else snapshot.version()
+        try:
+            with explained(table, self.location(table), "written"):
+                commit()
+        except (CommitFailedError, ConnectionLostError):
+            # In a bucket the commit may have arrived, and its answer not.
+            made = self._marked(table, metadata, None, before) if self._is_bucket else None
+            if made is None:
+                raise
+            return made
+        made = self._marked(table, metadata, snapshot, before)
+        if made is None:
+            raise StoreError(
+                f"Table {table!r} at {self.location(table)} lost a commit just made; was the lake deleted?"
             )
-        return self._made(table, metadata, None)
+        return made
+
+    def _marked(
+        self, table: str, metadata: Mapping[str, str], snapshot: DeltaTable | None, before: int
+    ) -> Version | None:
+        """Return the commit after `before` that bears the mark, of a snapshot or else the newest; None without one."""
+
+        def look(held: DeltaTable | None, after: int) -> Version | None:
+            if held is None or held.version() <= after:
+                return None
+            with explained(table, self.location(table), "read"):
+                recent = held.history(held.version() - after)
+            return next((version_of(table, c) for c in recent if c.get(COMMIT_KEY) == metadata[COMMIT_KEY]), None)
+
+        try:
+            made = None if snapshot is None else self._retry(table, lambda: look(snapshot, snapshot.version() - 1))
+            return made or self._retry(table, lambda: look(self._open(table), before))
+        except ConnectionLostError as error:
+            # Not to be tried again from the start: rows would be appended twice.
+            raise StoreError(
+                f"{error} Whether rows were written is not known; look at the table's versions."
+            ) from error
 
     def _maintain(self, table: str, keep: timedelta) -> Maintenance:
         snapshot = self._open(table)
         if snapshot is None:
             raise StoreError(f"Table {table!r} vanished while it was maintained; was the lake deleted?")
-        before = _sizes(snapshot)
+        before = file_sizes(snapshot)
         commit = CommitProperties(
-            custom_metadata=commit_metadata("maintain", EVERYTHING, 0, Provenance(source=_source(snapshot)))
+            custom_metadata=commit_metadata("maintain", EVERYTHING, 0, Provenance(source=source_of(snapshot)))
         )
         hours = -(-keep // timedelta(hours=1))
         with explained(table, self.location(table), "maintained"):
@@ -265,7 +326,7 @@ class LakeStore:
             if deleted:
                 vacuum(dry_run=False)
             snapshot.create_checkpoint()
-        after = _sizes(snapshot)
+        after = file_sizes(snapshot)
         return Maintenance(
             table=table,
             files_before=len(before),
@@ -287,7 +348,7 @@ class LakeStore:
 
     def _rows(self, declared: Table, snapshot: DeltaTable, part: Slice, names: Sequence[str]) -> pa.Table:
         """Rows of the slice with the columns named, sorted by the key."""
-        frame = self._scan(declared, self._files(declared, snapshot, parts_of(declared, part)))
+        frame = self._scan(declared, snapshot, parts_of(declared, part))
         if part.start is not None:
             frame = frame.filter(pl.col("date") >= part.start)
         if part.end is not None:
@@ -304,34 +365,12 @@ class LakeStore:
         schema = pa.schema([whole.field(name) for name in names])
         return sort_rows(rows.cast(schema), declared.key)
 
-    def _files(self, declared: Table, snapshot: DeltaTable, parts: Parts) -> list[str]:
-        """Paths of the files of the parts, in the order of the parts, so that a table by date comes out sorted."""
-        if snapshot.protocol().min_reader_version > 1:
-            raise StoreError(
-                f"Table {declared.name!r} at {self.location(declared.name)} was changed by another program to a Delta"
-                " version that is not read here; delete it and materialise again."
-            )
-        added = pa.table(snapshot.get_add_actions(flatten=True))
-        paths = added["path"].to_pylist()
-        values = [0] * len(paths) if declared.slices == "whole" else added[f"partition.{HIDDEN}"].to_pylist()
-        location = self.location(declared.name)
-        return [f"{location}/{path}" for value, path in sorted(zip(values, paths, strict=True)) if value in parts]
+    def _scan(self, declared: Table, snapshot: DeltaTable, parts: Parts) -> pl.LazyFrame:
+        return scan_parts(declared, snapshot, parts, location=self.location(declared.name), options=self._options)
 
-    def _scan(self, declared: Table, files: list[str]) -> pl.LazyFrame:
-        empty = pl.DataFrame(declared.schema.empty_table())
-        if not files:
-            return empty.lazy()
-        # Our own list of files, not scan_delta: half the time, and in the order of the parts. Not a pyarrow dataset of
-        # the Delta table: its Python file system aborts one interpreter in six on exit.
-        return pl.scan_parquet(
-            files,
-            schema=empty.schema,
-            glob=False,
-            hive_partitioning=False,
-            missing_columns="insert",
-            extra_columns="ignore",
-            storage_options=self._options or None,
-        )
+    def _versions_once(self, table: str) -> list[Version]:
+        snapshot = self._open(table)
+        return [] if snapshot is None else self._versions(table, snapshot)
 
     def _versions(self, table: str, snapshot: DeltaTable) -> list[Version]:
         """History up to the snapshot, newest first; commits never change, so only new ones are read again."""
@@ -347,50 +386,11 @@ class LakeStore:
             self._history[table] = (identity, known)
         return known[len(known) - wanted :] if wanted < len(known) else list(known)
 
-    def _made(self, table: str, metadata: Mapping[str, str], snapshot: DeltaTable | None) -> Version:
-        """Version of the commit just made, by its metadata: other writers may have committed just before or after."""
-        with explained(table, self.location(table), "read"):
-            held = snapshot.history(1) if snapshot is not None else []
-            if not any(commit.get(COMMIT_KEY) == metadata[COMMIT_KEY] for commit in held):
-                newest = self._open(table)
-                held = newest.history() if newest is not None else []
-        for commit in held:
-            if commit.get(COMMIT_KEY) == metadata[COMMIT_KEY]:
-                return version_of(table, commit)
-        raise StoreError(f"Table {table!r} at {self.location(table)} lost a commit just made; was the lake deleted?")
-
     def _retry(self, table: str, attempt: Callable[[], _Result]) -> _Result:
-        for n in range(_ATTEMPTS):
-            try:
-                return attempt()
-            except CommitFailedError:
-                # Random pauses, so that writers that met once do not meet again.
-                time.sleep(random.uniform(0, min(_LONGEST_PAUSE_S, 0.01 * 2**n)))  # noqa: S311 no secret
-        raise WriteConflictError(
-            f"Other writers kept changing table {table!r} at {self.location(table)} during {_ATTEMPTS} attempts."
-            " Nothing was written; run again when fewer writers are at work."
-        )
+        retries = int(self._options.get("max_retries", _RETRIES)) if self._is_bucket else 0
+        return until_settled(attempt, table=table, location=self.location(table), retries=retries)
 
-
-_SOURCE = " Source: "
-
-
-def _source(snapshot: DeltaTable) -> str:
-    """Label of the source, from the table's description."""
-    return (snapshot.metadata().description or "").rpartition(_SOURCE)[2]
-
-
-def _columns(snapshot: DeltaTable) -> list[str]:
-    """Names of the stored columns."""
-    return [field.name for field in snapshot.schema().fields if field.name != HIDDEN]
-
-
-def _sizes(snapshot: DeltaTable) -> list[int]:
-    """Size in bytes of each live file."""
-    sizes: list[int] = pa.table(snapshot.get_add_actions())["size_bytes"].to_pylist()
-    return sizes
-
-
-def _nullable(rows: pa.Table) -> pa.Table:
-    """Return rows whose schema allows nulls: Delta could not add a column later that does not."""
-    return rows.cast(pa.schema([field.with_nullable(True) for field in rows.schema]))
+    def _change(self, table: str, attempt: Callable[[], _Result]) -> _Result:
+        if self._is_bucket:
+            self._retry(table, lambda: require_conditional_put(self.root, self._options))
+        return self._retry(table, attempt)

@@ -99,6 +99,10 @@ class MemoryStore:
         """Return the newest write whose slice overlaps `part`; None if there is none."""
         return newest_write(self.versions(table), part)
 
+    def location(self, table: str) -> str:
+        """Say where a table is: nowhere that lasts."""
+        return f"memory/{table}"
+
     def maintain(self, *, keep: timedelta = timedelta(days=30)) -> list[Maintenance]:  # noqa: ARG002 contract
         """Do nothing: there are no files."""
         return []

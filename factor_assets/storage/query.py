@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     import duckdb
 
 FACTOR_VALUES = "factor_values"
+LIST_TABLES = """
+    FROM (
+        SELECT CASE table_schema WHEN 'main' THEN '' ELSE table_schema || '.' END || table_name AS "table",
+               string_agg(column_name, ', ' ORDER BY ordinal_position) AS columns
+        FROM information_schema.columns WHERE table_name NOT LIKE 'scan\\_%' ESCAPE '\\' GROUP BY ALL
+    ) ORDER BY contains("table", '.'), "table"
+"""
 
 
 def view_name(table: str) -> str:

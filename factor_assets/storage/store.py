@@ -144,6 +144,10 @@ class Store(Protocol):
         """Return the newest write or append whose slice overlaps `part`; None if there is none."""
         ...
 
+    def location(self, table: str) -> str:
+        """Where a table is: a folder, a URI, or server, database and table."""
+        ...
+
     def maintain(self, *, keep: timedelta = timedelta(days=30)) -> list[Maintenance]:
         """Compact small files and delete those that no version younger than `keep` needs."""
         ...

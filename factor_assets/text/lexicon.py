@@ -10,7 +10,6 @@ doi:10.1609/icwsm.v8i1.14550. Made for social media; it knows no finance.
 """
 
 import re
-from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
@@ -20,29 +19,10 @@ from typing import TYPE_CHECKING
 from factor_assets.document_columns import SCORES
 from factor_assets.text.answers import Answer, Ratings, Sentiment, TopicRating
 from factor_assets.text.question import Question
+from factor_assets.text.topics import TOPIC_WORDS, topic_patterns
 
 if TYPE_CHECKING:
     from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
-
-TOPIC_WORDS: Mapping[str, tuple[str, ...]] = {
-    "ceo_statement": ("chief executive", "ceo", "dear shareholders", "dear stockholders", "letter to shareholders"),
-    "esg_initiatives": (
-        "environmental", "climate", "emissions", "carbon", "renewable", "sustainability", "sustainable", "diversity",
-        "governance", "social responsibility", "human rights",
-    ),
-    "market_trends": (
-        "competition", "competitor", "competitors", "competitive", "market share", "market trend", "market trends",
-        "demand", "industry", "pricing pressure",
-    ),
-    "risk_factors": (
-        "risk", "risks", "uncertainty", "uncertainties", "adversely", "litigation", "exposure", "impairment",
-    ),
-    "strategic_priorities": (
-        "strategy", "strategic", "priority", "priorities", "long-term", "initiative", "initiatives", "roadmap",
-        "transformation", "investments in",
-    ),
-}  # fmt: skip
-"""Topic -> words, of which a sentence about it holds at least one."""
 
 METHOD = 1
 """To be raised with every change of how words are counted, so that the column `prompt_version` tells."""
@@ -98,8 +78,8 @@ def split_sentences(text: str) -> list[str]:
 
 
 def _rating(topic: str, sentences: list[str]) -> TopicRating:
-    pattern = _pattern(topic)
-    about = [sentence for sentence in sentences if pattern.search(sentence)]
+    patterns = topic_patterns(topic)
+    about = [sentence for sentence in sentences if any(pattern.search(sentence) for pattern in patterns)]
     if not about:
         justification = f"none of {len(sentences)} sentences holds a word of the topic. {LIMIT}"
     else:
@@ -115,11 +95,6 @@ def _rating(topic: str, sentences: list[str]) -> TopicRating:
 
 def _mean_compound(sentences: list[str]) -> float:
     return fsum(compound(sentence) for sentence in sentences) / len(sentences)
-
-
-@cache
-def _pattern(topic: str) -> re.Pattern[str]:
-    return re.compile(r"\b(" + "|".join(map(re.escape, TOPIC_WORDS[topic])) + r")\b", re.IGNORECASE)
 
 
 @cache

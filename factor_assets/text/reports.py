@@ -23,8 +23,9 @@ from typing import Any
 import pyarrow as pa
 
 from factor_assets.errors import DocumentNotFoundError, UnreadableDocumentError
-from factor_assets.settings import ReportSettings
+from factor_assets.settings import Settings
 from factor_assets.storage.documents import DocumentInfo, Documents
+from factor_assets.storage.opening import s3_options
 from factor_assets.tables import TABLES
 from factor_assets.text.pdf import read_pdf
 from factor_assets.text.sections import cut_sections
@@ -115,10 +116,12 @@ class ReportText:
     error: str | None = None
 
 
-def open_reports(settings: ReportSettings) -> Documents:
-    """Open the folder or bucket of the reports."""
-    path = settings.path
-    return Documents(path if "://" in path else str(Path(path).expanduser().absolute()))
+def open_reports(settings: Settings) -> Documents:
+    """Open the folder or bucket of the reports; a bucket is reached as that of the lake and of the documents."""
+    path = settings.reports.path
+    if "://" in path:
+        return Documents(path, options=s3_options(settings.s3))
+    return Documents(str(Path(path).expanduser().absolute()))
 
 
 def read_key(key: str) -> ReportKey | None:

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from factor_assets.document_columns import SCORES
+from factor_assets.text.topics import topic_patterns
 
 MOST_CHARACTERS = 12_000
 """A section holds at most so much: about 3,000 tokens."""
@@ -55,62 +56,6 @@ class Section:
         """How many tokens a model will count, about; never too few for plain English."""
         return (len(self.title) + len(self.text)) // CHARACTERS_A_TOKEN + 1
 
-
-WORDS: Mapping[str, tuple[str, ...]] = {
-    "ceo_statement": (
-        r"(dear|to our|fellow|letter to( the| our)?) (valued )?(share|stock)(holders|owners)",
-        r"letter from (the|our) (chair|chief)",
-        r"message from (the|our) (chair|chief)",
-        r"chief executive(['\u2019]s)? (statement|review|letter)",
-        r"chief executive officer",
-        r"\bCEO\b",
-    ),
-    "esg_initiatives": (
-        r"\bESG\b",
-        r"sustainab\w+",
-        r"climate",
-        r"carbon|greenhouse gas|emissions?",
-        r"renewable|recycl\w+",
-        r"environmental",
-        r"diversity|inclusion|human capital",
-        r"human rights|communit(y|ies)",
-        r"corporate governance",
-        r"\bethics\b|code of conduct",
-    ),
-    "market_trends": (
-        r"competit(ion|ors?|ive)",
-        r"market share",
-        r"market (trends?|conditions?|growth|demand)",
-        r"industry (trends?|growth|conditions?)",
-        r"macroeconomic|economic conditions",
-        r"customer demand|consumer (demand|spending)",
-        r"new entrants|rapidly evolving",
-        r"pricing pressure",
-    ),
-    "risk_factors": (
-        r"risk factors?",
-        r"risks?",
-        r"uncertaint(y|ies)",
-        r"adverse(ly)?",
-        r"could (harm|affect|result|cause)",
-        r"litigation|legal proceedings?",
-        r"cyber\w*|security breach\w*",
-        r"exposures?|vulnerab\w+",
-    ),
-    "strategic_priorities": (
-        r"strateg(y|ies|ic)",
-        r"priorit(y|ies|i[sz]e)",
-        r"our (goals?|objectives?|mission|vision|focus)",
-        r"we (plan|intend|aim|expect) to",
-        r"invest(ing|ments?)? in",
-        r"initiatives?",
-        r"research and development|innovation",
-        r"acquisitions?|expansion|long-term growth",
-    ),
-}
-"""Topic -> what its sections speak of."""
-
-_PATTERNS = {topic: [re.compile(word, re.IGNORECASE) for word in words] for topic, words in WORDS.items()}
 
 _ITEM = re.compile(r"^\s*item\s+\d{1,2}\s?[a-c]?\s?[.:)\u2013\u2014-]\s*\S*[a-z]", re.IGNORECASE)
 _REFERENCE = re.compile(r"^\s*item\s+\d{1,2}[a-c]?\s*[,;(]|\bof (this|the|our|part)\b", re.IGNORECASE)
@@ -195,7 +140,7 @@ def _scores(sections: Sequence[Section], topic: str) -> list[float]:
     for section in sections:
         dampened = _K1 * (1 - _B + _B * len(section.text) / max(mean, 1))
         score = 0.0
-        for pattern in _PATTERNS[topic]:
+        for pattern in topic_patterns(topic):
             count = sum(1 for _ in pattern.finditer(section.text))
             count += _TITLE_WEIGHT * sum(1 for _ in pattern.finditer(section.title))
             score += count * (_K1 + 1) / (count + dampened) if count else 0.0

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
 import pytest
 
 from factor_assets.defs import fundamentals
@@ -124,6 +125,33 @@ class TestProperties:
         ours, theirs = (checksum(g.workspace.store.read("fundamentals", part)) for g in (daily, made))
         assert ours == theirs
         daily.instance.dispose()
+
+    def test_books_in_another_currency_are_stored_and_counted_and_not_mixed_with_prices(self, tmp_path: Path) -> None:
+        graph = Graph(settings_of(tmp_path))
+        graph.run("market_data")
+        tickers = graph.workspace.wanted_tickers()
+        foreign = [told._replace(unit="EUR") if told.unit == "USD" else told for told in TOLD]
+        give(graph.workspace, tickers[0], answer(foreign))
+        give(graph.workspace, tickers[1], answer(TOLD))
+        fetched(graph).run("facts")
+        graph.run("fundamentals")
+        rows = graph.workspace.store.read("fundamentals", Slice(start=date(2023, 3, 1))).to_pylist()
+        assert {(row["ticker"], row["reporting_currency"]) for row in rows} == {
+            (tickers[0], "EUR"),
+            (tickers[1], "USD"),
+        }
+        events = graph.instance.fetch_materializations(FUNDAMENTALS, limit=10).records
+        told = [e.asset_materialization.metadata for e in events if e.asset_materialization]
+        (currencies,) = [entry["currencies"].value for entry in told if "currencies" in entry]
+        assert currencies == {"EUR": 1, "USD": 1}
+        panel = graph.workspace.panel(Slice(start=date(2023, 3, 1)), fields=["assets", "shares_filed"])
+        seen = {t: set(panel.fields["assets"][:, panel.tickers.index(t)].tolist()) for t in tickers[:2]}
+        assert seen[tickers[1]] == {600.0, 610.0}
+        assert np.isnan(list(seen[tickers[0]])).all()
+        shares = panel.fields["shares_filed"]
+        assert np.isnan(shares[:, panel.tickers.index(tickers[0])]).all()
+        assert np.isfinite(shares[:, panel.tickers.index(tickers[1])]).all()
+        graph.instance.dispose()
 
 
 class TestErrors:

@@ -201,7 +201,7 @@ class TestProperties:
         graph.run("news", "news_sentiments", "document_scores", start=date(2023, 2, 1))
         assert len(tavily.asked) == 2 * 29
         assert graph.checksums() == before
-        assert told(graph, NEWS)["requests"] == {"asked": 0, "kept": 58, "failed": 0}
+        assert told(graph, NEWS)["requests"] == {"asked": 0, "kept": 58, "failed": 0, "waiting": 0}
         graph.instance.dispose()
 
     def test_the_job_and_its_schedule(self, tmp_path: Path) -> None:
@@ -256,6 +256,22 @@ class TestErrors:
         graph.run("news")
         assert last_check(graph, NEWS, "every_day_answered").passed
         assert len(tavily.asked) - asked == 2 * 28  # February alone: January is kept
+        graph.instance.dispose()
+
+    def test_a_run_makes_no_more_requests_than_it_may_and_the_next_makes_the_rest(
+        self, tavily: FakeTavily, tmp_path: Path
+    ) -> None:
+        settings = tavily_settings(tavily, tmp_path / "home")
+        graph = Graph(settings.model_copy(update={"news": settings.news.model_copy(update={"max_requests": 50})}))
+        graph.run("news", start=date(2023, 2, 1))
+        assert len(tavily.asked) == 50
+        assert told(graph, NEWS)["requests"] == {"asked": 50, "kept": 0, "failed": 0, "waiting": 8}
+        check = last_check(graph, NEWS, "every_day_answered")
+        assert (check.passed, check.severity.name) == (False, "WARN")
+        assert "the 50 requests of news.max_requests" in check.description
+        graph.run("news", start=date(2023, 2, 1))
+        assert len(tavily.asked) == len(set(tavily.pairs)) == 58
+        assert last_check(graph, NEWS, "every_day_answered").passed
         graph.instance.dispose()
 
     def test_news_of_another_source_are_not_mixed_in(self, tavily: FakeTavily, tmp_path: Path) -> None:

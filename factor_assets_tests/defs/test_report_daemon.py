@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from factor_assets.settings import Settings
 from factor_assets.storage.documents import Documents
 from factor_assets.text.reports import open_reports
 from factor_assets.workspace import Workspace
-from factor_assets_tests.market import small_settings
+from factor_assets_tests.market import run, small_settings
 from factor_assets_tests.servers.anthropic import HANG, fake_anthropic
 from factor_assets_tests.text.asking import KEY
 from factor_assets_tests.text.pdfs import REPORT, text_pdf
@@ -28,11 +29,11 @@ FIRST, SECOND, HELD = "SYN000/2023/20230210", "SYN000/2023/20230310", "SYN000/20
 
 LOCATION = """
 from pathlib import Path
-from factor_assets.defs import report_sensor
+from factor_assets.defs import report_sensor, score_sensor
 from factor_assets.defs.graph import build_definitions
 from factor_assets.settings import Settings
 
-report_sensor.LOOK_EVERY_S = 1
+report_sensor.LOOK_EVERY_S = score_sensor.LOOK_EVERY_S = 1
 defs = build_definitions(Settings.model_validate_json((Path(__file__).parent / "settings.json").read_text()))
 """
 """The code location as it is, but for the pause between ticks."""
@@ -49,7 +50,7 @@ class Daemon:
         (self.home / "settings.json").write_text(settings.model_dump_json())
         (self.home / "location.py").write_text(LOCATION)
         self.workspace = Workspace(settings)
-        self.place: Documents = open_reports(settings.reports)
+        self.place: Documents = open_reports(settings)
         open_instance(settings).dispose()
 
     @contextmanager
@@ -135,12 +136,30 @@ def dropped_and_replaced(daemon: Daemon) -> None:
 
 @pytest.mark.slow
 class TestDaemon:
-    def test_a_folder(self, tmp_path: Path) -> None:
-        dropped_and_replaced(Daemon(small_settings(tmp_path / "home", reports={"path": str(tmp_path / "drop")}), {}))
-
-    def test_a_bucket(self, tmp_path: Path, bucket: dict[str, str]) -> None:
+    def test_a_report_in_a_bucket_is_rated_and_replaced(self, tmp_path: Path, bucket: dict[str, str]) -> None:
         settings = small_settings(tmp_path / "home", reports={"path": "s3://drop/annual/reports"})
         dropped_and_replaced(Daemon(settings, bucket))
+
+    def test_a_report_in_a_folder_reaches_the_factor_tables(self, tmp_path: Path) -> None:
+        factors = {"families": ["technical/close_location", "documents/ceos", "documents/risk"]}
+        settings = small_settings(tmp_path / "home", factors=factors, reports={"path": str(tmp_path / "drop")})
+        run(settings)
+        daemon = Daemon(settings, {})
+        assert all(row["value"] is None for row in daemon.rows("factors/documents/ceos"))
+
+        def known() -> list[tuple[Any, ...]]:
+            rows = daemon.rows("factors/documents/ceos")
+            return [(r["ticker"], r["date"], r["value"]) for r in rows if r["value"] is not None]
+
+        with daemon.running():
+            daemon.drop(FIRST.replace("SYN000", "SYN001"))
+            daemon.wait(lambda: bool(known()))
+        ratings = {row["topic"]: row["rating"] for row in daemon.rows("report_ratings")}
+        days = [day for _, day, _ in known()]
+        assert {(ticker, value) for ticker, _, value in known()} == {("SYN001", ratings["ceo_statement"])}
+        # The report of Friday the 10th is used from Monday on, on every session that the stock traded.
+        assert days[0] == date(2023, 2, 13)
+        assert days[-1] == date(2023, 4, 28)
 
     def test_killed_midway_loses_and_doubles_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)

@@ -22,7 +22,7 @@ from factor_assets.storage.documents import DocumentInfo
 from factor_assets.storage.rows import checksum
 from factor_assets.text.reports import ReportKey
 from factor_assets.workspace import Workspace
-from factor_assets_tests.market import small_settings
+from factor_assets_tests.market import Graph, small_settings
 from factor_assets_tests.text.pdfs import REPORT, picture_pdf, text_pdf
 
 FIRST, SECOND = "SYN000/2023/20230210", "SYN000/2023/20230310"
@@ -188,6 +188,42 @@ class TestRows:
         told = repr([entry.dagster_event for entry in home.instance.all_logs(result.run_id)])
         assert "SYN000" in told
         assert secret not in told
+
+
+class TestFromTheCommandLine:
+    """`factor-assets backfill reports+`, without the daemon."""
+
+    def test_dropped_reports_are_found_read_and_rated(self, tmp_path: Path) -> None:
+        graph = Graph(small_settings(tmp_path / "home", reports={"path": str(tmp_path / "drop")}))
+        with graph.instance as instance:
+            home = Home(tmp_path, instance)
+            (account,) = graph.run("reports", "report_ratings")
+            assert (account.stage, account.made) == ("reports", 0)
+            home.drop(SECOND)
+            home.drop(FIRST)
+            (account,) = graph.run("reports", "report_ratings")
+            assert account.made == 4
+            assert [row["document_key"] for row in home.rows("reports")] == [f"{FIRST}.pdf", f"{SECOND}.pdf"]
+            (account,) = graph.run("reports", "report_ratings", missing_only=True)
+            assert (account.made, account.skipped) == (0, 4)
+            assert home.tick().run_requests == []
+
+    def test_one_that_was_replaced_is_outdated_and_one_that_was_removed_is_left(self, tmp_path: Path) -> None:
+        graph = Graph(small_settings(tmp_path / "home", reports={"path": str(tmp_path / "drop")}))
+        names = [f"SYN000/2023/202303{day}" for day in (10, 13, 14)]
+        with graph.instance as instance:
+            home = Home(tmp_path, instance)
+            for name in names:
+                home.drop(name)
+            graph.run("reports", "report_ratings")
+            (home.folder / f"{names[1]}.pdf").unlink()
+            home.drop(names[2], text_pdf([REPORT, REPORT]))
+            (account,) = graph.run("reports", "report_ratings", missing_only=True)
+            assert account.made == 2
+            assert [row["n_pages"] for row in home.rows("reports")] == [1, 1, 2]
+            (account,) = graph.run("reports", "report_ratings")
+            assert account.made == 4
+            assert len(home.rows("reports")) == 3
 
 
 class TestSensor:

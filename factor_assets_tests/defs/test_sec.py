@@ -240,6 +240,16 @@ class TestSensor:
         ]
         assert len(world.table()) == len(world.tickers) + 1
 
+    def test_a_company_that_keeps_failing_holds_up_nothing_of_the_others(self, world: World) -> None:
+        graph, ticker = world.graph, world.tickers[3]
+        world.edgar.reply_with(submissions_path(world.ciks[ticker]), *[500] * 3)
+        names = ("sec_documents", "filings")
+        for _ in range(2):
+            (account,) = run_stages(graph.definitions, graph.workspace, world.instance, names=names, missing_only=True)
+            assert (account.failed, account.held_up) == (1, set())
+        assert FILINGS in account.made_of
+        assert {row["ticker"] for row in world.table()} == set(world.tickers) - {ticker}
+
     def test_late_and_corrected_times_skip_and_repeat_nothing(self, world: World) -> None:
         ticker = world.tickers[0]
         cik = world.ciks[ticker]

@@ -192,6 +192,13 @@ def ask_from_a_process(url: str, home: str, ticker: str) -> None:
 
 
 class TestErrors:
+    def test_further_attempts_count_as_requests(self, tavily: FakeTavily, tmp_path: Path) -> None:
+        tavily.always = 500
+        found = fetch(tavily, tmp_path, ["AAPL", "MSFT"], [DAY], max_requests=2, retries=5)
+        assert len(tavily.asked) == 2
+        assert {outcome for outcome, _ in found.values()} <= {"failed", "waiting"}
+        assert all("HTTP 500" in why or "news.max_requests" in why for _, why in found.values())
+
     @pytest.mark.parametrize(
         "reply",
         [429, (429, {"Retry-After": "1"}), 500, 503, "hang up", "silence", "drip", b"<html>", b"[1, 2]", b'{"a": 1}'],

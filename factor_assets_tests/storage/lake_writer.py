@@ -1,5 +1,7 @@
 """A process that writes to a lake, for the tests of concurrent and of killed writers.
 
+A root in a bucket takes endpoint and credentials from the AWS environment.
+
 `python -m factor_assets_tests.storage.lake_writer day <root> <first day> <n>`: writes n days of a factor, one by one,
 then the first day of the month, which every other writer writes too.
 `python -m factor_assets_tests.storage.lake_writer endless <root> <first generation> <n>`: rewrites both whole tables
@@ -9,7 +11,6 @@ with the generation's number, n times; says so before the first one.
 
 import sys
 from datetime import date, timedelta
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -42,7 +43,7 @@ def generation(number: int) -> dict[str, pa.Table]:
 
 def main() -> None:
     what, root, first, n = sys.argv[1:]
-    store = LakeStore(Path(root))
+    store = LakeStore(root)
     if what == "day":
         for day in range(int(first), int(first) + int(n)):
             part = span(MONTH + timedelta(days=day), 1)

@@ -23,6 +23,9 @@ from factor_assets.storage.rows import checksum
 from factor_assets.storage.slice import EVERYTHING, Slice
 from factor_assets.storage.store import Provenance, Store
 from factor_assets.tables import TABLES
+from factor_assets_tests.servers.clickhouse import new_store
+from factor_assets_tests.servers.fault_proxy import FaultProxy
+from factor_assets_tests.servers.s3 import S3Server, options_of
 from factor_assets_tests.storage.market_rows import (
     FACTOR,
     ODD_TICKERS,
@@ -35,17 +38,40 @@ from factor_assets_tests.storage.market_rows import (
     trial_rows,
 )
 
-STORES = ("memory", "lake")
+STORES = (
+    "memory",
+    "lake",
+    "s3",
+    "chdb",
+    "clickhouse",
+    *(pytest.param(f"{kind} with faults", marks=pytest.mark.slow) for kind in ("s3", "clickhouse")),
+)
 JANUARY = date(2020, 1, 1)
 
 
-def open_store(kind: str, folder: Path) -> Store:
+def open_store(kind: str, folder: Path, request: pytest.FixtureRequest) -> Store:
+    if kind.startswith("s3"):
+        server: S3Server = request.getfixturevalue("s3")
+        root = f"s3://{server.new_bucket()}/lake"
+        if kind == "s3":
+            return LakeStore(root, storage_options=server.options)
+        proxy: FaultProxy = request.getfixturevalue("s3_proxy")
+        proxy.delay_s = 0.02
+        proxy.chaos(seed=1, share=0.03)
+        return LakeStore(root, storage_options={**options_of(proxy.url), "max_retries": "10"})
+    if kind == "clickhouse with faults":
+        clickhouse_proxy: FaultProxy = request.getfixturevalue("clickhouse_proxy")
+        clickhouse_proxy.delay_s = 0.02
+        clickhouse_proxy.chaos(seed=1, share=0.05)
+        return new_store(proxy=clickhouse_proxy)
+    if kind in ("chdb", "clickhouse"):
+        return new_store("chdb" if kind == "chdb" else "http")
     return MemoryStore() if kind == "memory" else LakeStore(folder / "lake")
 
 
 @pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    return open_store(request.param, tmp_path)
+    return open_store(request.param, tmp_path, request)
 
 
 # One write: days from a start, a few tickers or all of them, and the value that all its rows get.
@@ -65,12 +91,16 @@ WRITES = st.lists(
 
 class TestAgainstDictionary:
     @pytest.mark.parametrize("kind", STORES)
-    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    @given(writes=WRITES)
-    def test_random_writes_end_as_in_a_dictionary(self, kind: str, writes: list) -> None:
+    def test_random_writes_end_as_in_a_dictionary(self, kind: str, request: pytest.FixtureRequest) -> None:
+        quick = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        n_examples = 25 if kind in ("memory", "lake") else 6
+        settings(quick, max_examples=n_examples)(given(writes=WRITES)(self.check))(kind=kind, request=request)
+
+    @staticmethod
+    def check(kind: str, request: pytest.FixtureRequest, writes: list) -> None:
         model: dict = {}
         with TemporaryDirectory() as folder:
-            store = open_store(kind, Path(folder))
+            store = open_store(kind, Path(folder), request)
             for first, days, tickers, value, empty in writes:
                 part = span(JANUARY + timedelta(days=first), days, *tickers)
                 rows = {} if empty else block(part.start, days, sorted(tickers or TICKERS), value=value)

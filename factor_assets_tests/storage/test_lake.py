@@ -13,7 +13,7 @@ from deltalake.exceptions import CommitFailedError
 
 from factor_assets.columns import COLUMNS
 from factor_assets.errors import StoreError, WriteConflictError
-from factor_assets.storage import lake
+from factor_assets.storage import attempts, lake
 from factor_assets.storage.lake import LakeStore
 from factor_assets.storage.layout import HIDDEN, N_BUCKETS, cut, parts_of
 from factor_assets.storage.slice import EVERYTHING, Slice
@@ -216,7 +216,7 @@ class TestErrors:
             raise CommitFailedError("a concurrent transaction")
 
         monkeypatch.setattr(lake, "write_deltalake", lose)
-        monkeypatch.setattr(lake, "_LONGEST_PAUSE_S", 0.0)
+        monkeypatch.setattr(attempts, "LONGEST_PAUSE_S", 0.0)
         with pytest.raises(WriteConflictError, match=r"Other writers kept changing table .* during 60 attempts"):
             store.write(FACTOR, EVERYTHING, factor_rows(block(DAY, 1, ["A"], value=1.0)), provenance=PROVENANCE)
 

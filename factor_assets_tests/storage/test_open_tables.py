@@ -22,7 +22,7 @@ JANUARY, FEBRUARY = date(2020, 1, 15), date(2020, 2, 14)
 
 @pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    return open_store(request.param, tmp_path)
+    return open_store(request.param, tmp_path, request)
 
 
 def rows(day: date, **values: float | None) -> pa.Table:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factor_assets.errors import DocumentError, DocumentNotFoundError
-from factor_assets.settings import ReportSettings
+from factor_assets.settings import ReportSettings, Settings
 from factor_assets.storage.documents import DocumentInfo, Documents
 from factor_assets.tables import TABLES
 from factor_assets.text.reports import (
@@ -128,8 +128,8 @@ class TestProperties:
 
     def test_a_home_folder_is_found(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv("HOME", str(tmp_path))
-        assert open_reports(ReportSettings(path="~/drop")).root == str(tmp_path / "drop")
-        assert open_reports(ReportSettings(path="s3://drop/here")).root == "s3://drop/here"
+        assert open_reports(Settings(reports=ReportSettings(path="~/drop"))).root == str(tmp_path / "drop")
+        assert open_reports(Settings(reports=ReportSettings(path="s3://drop/here"))).root == "s3://drop/here"
 
 
 class TestErrors:

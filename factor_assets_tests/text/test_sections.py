@@ -11,12 +11,12 @@ from factor_assets.text.pdf import read_pdf
 from factor_assets.text.sections import (
     MAX_TOKENS,
     MOST_CHARACTERS,
-    WORDS,
     Section,
     choose_sections,
     cut_sections,
     sections_by_topic,
 )
+from factor_assets.text.topics import TOPIC_WORDS, topic_patterns
 
 FILLER = "The weather in the valley was mild and the trees were green all year long.\n" * 5
 FILING = (
@@ -118,7 +118,13 @@ class TestProperties:
         assert choose_sections(cut_sections([FILLER]), "risk_factors", max_tokens=10_000) == ()
 
     def test_every_topic_has_words(self) -> None:
-        assert list(WORDS) == list(SCORES)
+        assert list(TOPIC_WORDS) == list(SCORES)
+        assert all(topic_patterns(topic) for topic in SCORES)
+
+    def test_words_are_whole(self) -> None:
+        risks = topic_patterns("risk_factors")
+        assert any(pattern.search("RISKS") for pattern in risks)
+        assert not any(pattern.search("a brisk trade with asterisks") for pattern in risks)
 
 
 class TestErrors:
