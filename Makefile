@@ -4,16 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS := deploy/constraints.txt
 
-.PHONY: demo test test-fast check ui bench compose-secrets install install-test
+.PHONY: demo test test-slow check ui bench compose-secrets install install-test
 
 demo: $(VENV)/installed  ## Run the whole graph on the synthetic sample market and show the result.
 	$(BIN)/factor-assets demo
 
-test: $(VENV)/installed-test  ## Every test.
-	$(BIN)/pytest -n 2 --dist worksteal --durations=10
+test: $(VENV)/installed-test  ## The tests, but for the slow ones.
+	$(BIN)/pytest -n 2 --dist worksteal --durations=10 -m "not slow"
 
-test-fast: $(VENV)/installed-test  ## The tests that take less than ten seconds each.
-	$(BIN)/pytest -n 2 -m "not slow"
+test-slow: $(VENV)/installed-test  ## Kills, daemons, servers and whole graphs.
+	$(BIN)/pytest -n 2 --dist worksteal --durations=10 -m slow
 
 check: $(VENV)/installed-test  ## Lint, format, types, import contracts.
 	$(BIN)/ruff check .

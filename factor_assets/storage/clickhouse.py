@@ -199,8 +199,8 @@ class ClickHouseStore:
         # Without what is the same in every row: sorting by it took twice the time of reading.
         order = ", ".join([*(quoted(name) for name in place.key if name not in place.fixed), BATCH, ROW])
         where = self._conditions(declared, history, live, part, parameters)
-        there = quoted(self.database, place.rows)
-        sql = f"SELECT {', '.join(wanted)} FROM {there} WHERE {where} ORDER BY {order}"  # noqa: S608 quoted and bound
+        source = quoted(self.database, place.rows)
+        sql = f"SELECT {', '.join(wanted)} FROM {source} WHERE {where} ORDER BY {order}"  # noqa: S608 quoted and bound
         rows = self.tables_of_rows.persist(lambda: self.connection.query_arrow(sql, parameters))
         if time.monotonic() - began > NOTICE_S / 2:
             newest = history.commits[-1].number

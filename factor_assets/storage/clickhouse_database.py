@@ -103,8 +103,8 @@ class Database:
             if there[column.name] != type_of(place, column):
                 raise SchemaMismatchError(
                     f"Table {declared.name!r}: column {column.name!r} is stored as {there[column.name]} at"
-                    f" {self.connection.place}/{self.name}.{place.name}, but is declared as {type_of(place, column)}. Rename the old"
-                    " table in ClickHouse and materialise again."
+                    f" {self.connection.place}/{self.name}.{place.name}, but is declared as"
+                    f" {type_of(place, column)}. Rename the old table in ClickHouse and materialise again."
                 )
         names = [name for name in there if name not in (BATCH, ROW)]
         view = create_view(place, names, self.name, cluster=self.cluster)

@@ -185,7 +185,7 @@ def create_view(place: Stored, names: Sequence[str], database: str, *, cluster: 
     else:
         chosen = f"table_name = {_text(_declared_name(place))}"
     newest = (
-        f"(table_name, number) IN (SELECT table_name, max(number) FROM {commits} WHERE {chosen} GROUP BY table_name)"
+        f"(table_name, number) IN (SELECT table_name, max(number) FROM {commits} WHERE {chosen} GROUP BY table_name)"  # noqa: S608
     )
     hidden = ["part.1 = rows._batch"]
     if "date" in columns:
@@ -194,7 +194,7 @@ def create_view(place: Stored, names: Sequence[str], database: str, *, cluster: 
         hidden.append("(empty(part.4) OR has(part.4, rows.`ticker`))")
     parts = "arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)"
     return (
-        f"CREATE OR REPLACE VIEW {quoted(database, place.name)}{_on(cluster)} AS\n"
+        f"CREATE OR REPLACE VIEW {quoted(database, place.name)}{_on(cluster)} AS\n"  # noqa: S608 names only
         f"WITH (SELECT groupArrayArray({parts}) FROM {commits} WHERE {newest}) AS hidden\n"
         f"SELECT {', '.join(f'rows.{quoted(name)} AS {quoted(name)}' for name in columns)},"
         " made.committed_at AS update_time\n"

@@ -107,18 +107,22 @@ class CommitLog:
         table, number, batch = (row[name][0].as_py() for name in ("table_name", "number", "batch"))
         lost_at = None
 
+        def winner() -> list[dict[str, Any]]:
+            columns = ("batch", "committed_at")
+            return self._commit_rows(table, "number = {number:UInt64}", columns=columns, number=number)
+
         def settle() -> Commit | None:
             nonlocal lost_at
             # The newest commits know the token: the second insert of a number is dropped.
             self._database.connection.insert_arrow(self._database.commits, row, token=f"{table}:{number}")
-            found = self._commit_rows(table, "number = {number:UInt64}", number=number)
+            found = winner()
             while not found:
                 lost_at = lost_at or time.monotonic()
                 if time.monotonic() - lost_at > _NUMBER_LOST_S:
                     return None
                 time.sleep(0.05)
-                found = self._commit_rows(table, "number = {number:UInt64}", number=number)
-            return commit_of(found[0]) if found[0]["batch"] == batch else None
+                found = winner()
+            return commit_of(row.to_pylist()[0] | found[0]) if found[0]["batch"] == batch else None
 
         made = self._database.persist(settle)
         if made is None and lost_at is not None:

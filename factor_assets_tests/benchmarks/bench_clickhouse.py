@@ -147,8 +147,8 @@ def main() -> None:  # noqa: C901 one run
         }
     )
     sizes = store.query(
-        "SELECT table, sum(rows) AS n, sum(bytes_on_disk) AS bytes FROM system.parts WHERE active AND database = {d:String}"
-        " GROUP BY table ORDER BY table",
+        "SELECT table, sum(rows) AS n, sum(bytes_on_disk) AS bytes FROM system.parts WHERE active"
+        " AND database = {d:String} GROUP BY table ORDER BY table",
         {"d": database},
     )
     found["bytes_a_row"] = {r["table"]: round(r["bytes"] / max(1, r["n"]), 2) for r in sizes.to_pylist()}

@@ -263,7 +263,7 @@ class TestErrors:
     def test_a_wrong_password_is_not_repeated(self, clickhouse: ClickHouseAt) -> None:
         wrong = ClickHouseStore(clickhouse.settings("d"), password="hunter2", chdb_path=Path("unused"))
         with pytest.raises(
-            StoreError, match="refused user 'writer': check clickhouse.user and .* CLICKHOUSE_PASSWORD"
+            StoreError, match=r"refused user 'writer': check clickhouse.user and .* CLICKHOUSE_PASSWORD"
         ) as e:
             wrong.read(FACTOR)
         assert "hunter2" not in str(e.value)
@@ -287,7 +287,7 @@ class TestErrors:
         settings = clickhouse.settings(store.database, user=READER)
         reader = ClickHouseStore(settings, password=READER_PASSWORD, chdb_path=Path("unused"))
         assert reader.read("trials").num_rows == 1
-        with pytest.raises(StoreError, match="user 'reader' may only read: grant it writing, or set clickhouse.user"):
+        with pytest.raises(StoreError, match=r"user 'reader' may only read: grant it writing, or set clickhouse.user"):
             reader.append("trials", trial_rows(2), provenance=PROVENANCE)
 
     def test_a_column_of_another_type(self, store: ClickHouseStore) -> None:
