@@ -5,16 +5,17 @@ What does not belong here: the regression of ranks (`marginal_ic.py`), the table
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
 
-from factor_assets.errors import EvaluationError, MisalignedError, did_you_mean
+from factor_assets.errors import MisalignedError
 from factor_assets.evaluation.factor_correlations import Label, closest_factors
 from factor_assets.evaluation.holdout import before_holdout
 from factor_assets.evaluation.information import rank_ic
 from factor_assets.evaluation.marginal_ic import neutral_ranks
+from factor_assets.evaluation.named_factors import resolve_factors
 from factor_assets.evaluation.newey_west import newey_west_mean
 from factor_assets.evaluation.ranking import Ranking, rank
 from factor_assets.panel.panel import Array, Panel
@@ -40,45 +41,6 @@ class MarginalEvidence(NamedTuple):
     reason: str = ""
 
 
-def chosen_factors(chosen: Iterable[str], labels: Iterable[Label]) -> tuple[Label, ...]:
-    """Resolve names of factors, such as `settings.neutralised_on`.
-
-    Parameters
-    ----------
-    chosen
-        Each family/name, or a name that one family alone has.
-    labels
-        (family, name) of all factors there are.
-
-    Returns
-    -------
-    (family, name) of each, once, in the order given.
-
-    Raises
-    ------
-    EvaluationError
-        If there is no such factor, or several families have one of the name.
-    """
-    known = sorted(set(labels))
-    paths = {f"{family}/{name}": (family, name) for family, name in known}
-    found: dict[Label, None] = {}
-    for given in chosen:
-        same = [paths[given]] if given in paths else [label for label in known if label[1] == given]
-        if not same:
-            names = paths if "/" in given else {name for _, name in known}
-            raise EvaluationError(
-                f"evaluation.neutralised_on wants factors that are evaluated; {given!r} is not:"
-                f" {did_you_mean(given, names)}"
-            )
-        if len(same) > 1:
-            raise EvaluationError(
-                f"evaluation.neutralised_on wants one factor, but {given!r} is in {len(same)} families; name"
-                f" {' or '.join('/'.join(label) for label in same)}."
-            )
-        found[same[0]] = None
-    return tuple(found)
-
-
 def neutralising_factors(
     labels: Sequence[Label], correlations: pa.Table, *, settings: EvaluationSettings
 ) -> dict[Label, tuple[Label, ...]]:
@@ -101,7 +63,7 @@ def neutralising_factors(
         As `chosen_factors`.
     """
     if settings.neutralised_on:
-        chosen = chosen_factors(settings.neutralised_on, labels)
+        chosen = tuple(resolve_factors(settings.neutralised_on, labels))
         return {label: tuple(other for other in chosen if other != label) for label in labels}
     known = set(labels)
     closest = {label: (near.family, near.name) for label, near in closest_factors(correlations).items()}

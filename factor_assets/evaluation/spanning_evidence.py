@@ -5,17 +5,18 @@ What does not belong here: the regressions (`spanning.py`), reading the file (`s
 all alphas together (`spanning.grs_test`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from factor_assets.calendar import session_positions
-from factor_assets.errors import EvaluationError, MisalignedError, did_you_mean
+from factor_assets.errors import EvaluationError, MisalignedError
 from factor_assets.evaluation.factor_returns import factor_returns
 from factor_assets.evaluation.holdout import before_holdout, no_session_left
 from factor_assets.evaluation.market_return import market_return
+from factor_assets.evaluation.named_factors import resolve_factors
 from factor_assets.evaluation.spanning import spanning_regressions
 from factor_assets.evaluation.stored_rows import require_distinct, require_market
 from factor_assets.panel.panel import Array, Panel
@@ -94,32 +95,6 @@ def factor_spanning(
             rows += [fixed | {"benchmark": benchmark} | row for row in found]
     rows.sort(key=lambda row: [row[column] for column in declared.key])
     return pa.Table.from_pylist(rows, schema=declared.schema)
-
-
-def resolve_factors(wanted: Sequence[str], known: Iterable[_Name]) -> list[_Name]:
-    """Return the factors that `family/name`s or names mean, each once.
-
-    Raises
-    ------
-    EvaluationError
-        If there is none, or several families have the name.
-    """
-    labels = list(known)
-    found = []
-    for text in wanted:
-        meant = [label for label in labels if text in {label[1], "/".join(label)}]
-        if len(meant) > 1:
-            raise EvaluationError(
-                f"evaluation.neutralised_on has {text!r}, which several families have; say"
-                f" {' or '.join('/'.join(label) for label in meant)}."
-            )
-        if not meant:
-            choices = ["/".join(label) if "/" in text else label[1] for label in labels]
-            raise EvaluationError(
-                f"evaluation.neutralised_on has {text!r}, which is not evaluated; {did_you_mean(text, choices)}"
-            )
-        found.append(meant[0])
-    return list(dict.fromkeys(found))
 
 
 def _regressed(

@@ -204,9 +204,7 @@ class Service:
                 times = f", {attempts} times" if attempts > 1 else ""
                 raise ServiceError(f"{self.name} {found.what}{times}. {found.remedy}")
             if found.wait is None:
-                # Jitter: processes that failed together must not come back together.
-                longest = min(LONGEST_BACKOFF_S, self._backoff * 2.0 ** (attempts - 1))
-                time.sleep(longest * random.uniform(0.5, 1.0))  # noqa: S311 - no secret hangs on it
+                back_off(attempts, first=self._backoff)
 
     def close(self) -> None:
         """Close the connection."""
@@ -292,6 +290,21 @@ class Service:
                 self._socket.shutdown(socket.SHUT_RDWR)
             except OSError:
                 return  # it ended in this moment
+
+
+def back_off(attempts: int, *, first: float) -> None:
+    """Wait before a further attempt, twice as long each time.
+
+    Parameters
+    ----------
+    attempts
+        Made so far, at least 1.
+    first
+        Seconds before the second attempt.
+    """
+    longest = min(LONGEST_BACKOFF_S, first * 2.0 ** (attempts - 1))
+    # Jitter: threads and processes that failed together must not come back together.
+    time.sleep(longest * random.uniform(0.5, 1.0))  # noqa: S311 - no secret hangs on it
 
 
 def _is_json(content: bytes) -> bool:

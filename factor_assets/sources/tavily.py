@@ -19,9 +19,7 @@ later on the same day, and nothing that has left its index. What does not belong
 import json
 import math
 import os
-import random
 import re
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -39,7 +37,7 @@ from factor_assets.errors import ServiceError
 from factor_assets.settings import NewsSettings
 from factor_assets.sources.articles import ARTICLES, Articles, read_publication
 from factor_assets.sources.headlines import NO_TEXT
-from factor_assets.sources.service import LONGEST_BACKOFF_S, LONGEST_PAUSE_S, SharedPace
+from factor_assets.sources.service import LONGEST_PAUSE_S, SharedPace, back_off
 from factor_assets.sources.tavily_search import Reply, Search
 from factor_assets.storage.documents import Documents
 
@@ -218,9 +216,7 @@ class TavilyNews:
                 asked = f" and wants a pause of {math.ceil(found.wait or 0)} s" if too_long else ""
                 raise ServiceError(f"Tavily {found.what}{asked}{times}. {found.remedy}")
             if found.wait is None:
-                longest = min(LONGEST_BACKOFF_S, self._backoff * 2.0 ** (attempts - 1))
-                # Jitter: threads and processes that failed together must not come back together.
-                time.sleep(longest * random.uniform(0.5, 1.0))  # noqa: S311 - no secret hangs on it
+                back_off(attempts, first=self._backoff)
 
 
 def kept_answers(documents: Documents, tickers: Sequence[str], *, first: date, last: date) -> Kept:

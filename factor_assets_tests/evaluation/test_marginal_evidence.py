@@ -11,11 +11,11 @@ from factor_assets.errors import EvaluationError, MisalignedError
 from factor_assets.evaluation.ic_decay import forward_rankings
 from factor_assets.evaluation.marginal_evidence import (
     MarginalEvidence,
-    chosen_factors,
     marginal_evidence,
     neutralising_factors,
 )
 from factor_assets.evaluation.marginal_ic import marginal_rank_ic
+from factor_assets.evaluation.named_factors import resolve_factors
 from factor_assets.panel.panel import Array, Panel
 from factor_assets.settings import EvaluationSettings
 from factor_assets.tables import table
@@ -117,12 +117,14 @@ class TestProperties:
 
 class TestErrors:
     def test_unknown_and_ambiguous_names(self) -> None:
-        with pytest.raises(EvaluationError, match="'smoth' is not: did you mean 'smooth'"):
-            chosen_factors(["smoth"], LABELS)
-        with pytest.raises(EvaluationError, match="'style/smoth' is not: did you mean 'style/smooth'"):
-            chosen_factors(["style/smoth"], LABELS)
-        with pytest.raises(EvaluationError, match="'tied' is in 2 families; name other/tied or style/tied"):
-            chosen_factors(["tied"], LABELS)
+        with pytest.raises(EvaluationError, match="has 'smoth', which is not evaluated; did you mean 'smooth'"):
+            resolve_factors(["smoth"], LABELS)
+        with pytest.raises(
+            EvaluationError, match="has 'style/smoth', which is not evaluated; did you mean 'style/smooth'"
+        ):
+            resolve_factors(["style/smoth"], LABELS)
+        with pytest.raises(EvaluationError, match="has 'tied', which several families have; say "):
+            resolve_factors(["tied"], LABELS)
 
     def test_shapes(self) -> None:
         with pytest.raises(MisalignedError, match=r"panel's shape \(200, 24\), got \(200, 23\)"):
