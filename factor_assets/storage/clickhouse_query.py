@@ -10,17 +10,12 @@ Each has `update_time` beside. What does not belong here: making the views (`cli
 """
 
 import re
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from factor_assets.errors import StoreError, did_you_mean
 from factor_assets.storage.clickhouse import ClickHouseStore
-from factor_assets.storage.clickhouse_client import Connection, NoSuchTable, Unreachable
-from factor_assets.storage.clickhouse_ddl import quoted
-
-if TYPE_CHECKING:
-    from clickhouse_connect.driver.client import Client
+from factor_assets.storage.clickhouse_client import NoSuchTable, Unreachable
 
 LIST_TABLES = """
     SELECT view AS table, arrayStringConcat(groupArray(name), ', ') AS columns
@@ -35,27 +30,6 @@ LIST_TABLES = """
 _VIEWS = "SELECT name FROM system.tables WHERE database = {database:String} AND engine = 'View' ORDER BY name"
 _BEGINS = re.compile(r"(?:\s|\(|--[^\n]*(?:\n|$)|/\*.*?\*/)*(\w*)", flags=re.DOTALL)
 _ASKING = frozenset({"SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS"})
-
-
-class Reader(Connection):
-    """A connection of its own on which the server refuses to change anything, and which begins in the database.
-
-    The server refuses table functions there too, so that files and other hosts are out of reach.
-    """
-
-    def __init__(self, connection: Connection) -> None:
-        super().__init__(connection._settings, password=connection._password, chdb_path=connection._chdb_path)
-
-    def _connect(self) -> "Client":
-        client, database = super()._connect(), self._settings.database
-        if self._settings.interface == "chdb":
-            client.command(f"USE {quoted(database)}")
-        else:
-            client.database = database
-        # A user who may only read must not set it, and needs not.
-        if str(client.get_client_setting("readonly") or "0") == "0" and not _reads_only(client):
-            client.set_client_setting("readonly", 1)
-        return client
 
 
 def query(store: ClickHouseStore, sql: str) -> pa.Table:
@@ -73,7 +47,7 @@ def query(store: ClickHouseStore, sql: str) -> pa.Table:
             f"ClickHouse is only read by SQL; got {word or 'no statement'}. Ask with SELECT; rows are written by"
             " materialising assets."
         )
-    reader = Reader(store.connection)
+    reader = store.connection.for_reading()
     try:
         return _plain(reader.query_arrow(sql))
     except Unreachable:
@@ -104,11 +78,6 @@ def _said(error: StoreError) -> str:
     """Return what the server said, without what the driver puts around it."""
     text = str(error).rpartition("DB::Exception: ")[2]
     return re.sub(r"\s*\(version [^)]*\).*$", "", text, flags=re.DOTALL)
-
-
-def _reads_only(client: "Client") -> bool:
-    held = client.server_settings.get("readonly")
-    return held is not None and str(held.value) != "0"
 
 
 def _plain(rows: pa.Table) -> pa.Table:

@@ -133,6 +133,8 @@ class Documents:
         try:
             obstore.head(self._store(), key)
         except FileNotFoundError:
+            # The answer to HEAD has no body: a bucket that is not there looks like a key that is not.
+            next(self.list("_no_such_prefix"), None)
             return False
         except Exception as error:
             raise self._explained(error, f"read {key}") from error

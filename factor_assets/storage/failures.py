@@ -55,6 +55,7 @@ _BUCKET_ADVICE = (
 _LOST = re.compile(
     r"\b5\d\d [A-Z]|HTTP error|error sending request|body error|reading a body|[Cc]onnection|timed? ?out"
 )
+_FULL = ("No space left on device", "Disk quota exceeded")
 _GONE = ("NoSuchKey", "404 Not Found", "not found")
 _CODE = re.compile(r"<Code>([^<]*)</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
@@ -79,11 +80,16 @@ def explained(table: str, location: str, done: Literal["opened", "read", "writte
     """
     try:
         yield
-    except CommitFailedError:
-        raise
     except (DeltaError, OSError, pl.exceptions.PolarsError) as error:
         text = str(error)
         what = f"Table {table!r} at {location} cannot be {done}"
+        if "://" not in location and any(sign in text for sign in _FULL):
+            raise StoreError(
+                f"{what}: its disk is full. Free space there, run maintenance with a shorter `keep`, or set `home` or"
+                " `store.path` to another folder."
+            ) from error
+        if isinstance(error, CommitFailedError):
+            raise
         if "://" in location and (advice := bucket_advice(text)):
             raise StoreError(f"{what}: {bucket_reason(text)} {advice}") from error
         reason = next((line for line in text.splitlines() if line.strip()), type(error).__name__)

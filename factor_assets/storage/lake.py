@@ -48,7 +48,7 @@ from factor_assets.storage.folders import require_usable, written_tables
 from factor_assets.storage.layout import HIDDEN, Parts, cut, encoding, parts_of
 from factor_assets.storage.rows import conform, sort_rows, widened
 from factor_assets.storage.slice import EVERYTHING, Slice, require_inside
-from factor_assets.storage.snapshots import SOURCE, columns_of, file_sizes, nullable, scan_parts, source_of
+from factor_assets.storage.snapshots import columns_of, description_of, file_sizes, nullable, scan_parts, source_of
 from factor_assets.storage.store import (
     Maintenance,
     Provenance,
@@ -252,7 +252,7 @@ class LakeStore:
             mode="error",
             partition_by=None if declared.slices == "whole" else [HIDDEN],
             name=declared.name,
-            description=f"{declared.meaning}{SOURCE}{provenance.source}",
+            description=description_of(declared, provenance.source),
             configuration=_CONFIGURATION,
             storage_options=self._options or None,
             writer_properties=encoding(declared),

@@ -30,6 +30,7 @@ LIST_TABLES = """
         FROM information_schema.columns WHERE table_name NOT LIKE 'scan\\_%' ESCAPE '\\' GROUP BY ALL
     ) ORDER BY contains("table", '.'), "table"
 """
+_NOTHING = "The lake has no table yet; materialise assets first, such as by `factor-assets demo`."
 
 
 def view_name(table: str) -> str:
@@ -94,9 +95,11 @@ def query(store: LakeStore, sql: str) -> pa.Table:
             return connection.sql(statements[0]).to_arrow_table()
         except duckdb.CatalogException as error:
             asked = str(error).split("with name ")[-1].split(" ")[0]
-            raise StoreError(f"{_first_line(error)} Of the tables in the lake, {did_you_mean(asked, views)}") from error
+            near = f"Of the tables in the lake, {did_you_mean(asked, views)}" if views else _NOTHING
+            raise StoreError(f"{_first_line(error)} {near}") from error
         except duckdb.Error as error:
-            raise StoreError(f"{error} Tables in the lake: {', '.join(views) or 'none yet'}.") from error
+            near = f"Tables in the lake: {', '.join(views)}." if views else _NOTHING
+            raise StoreError(f"{error} {near}") from error
 
 
 def _has_factors(store: LakeStore) -> bool:

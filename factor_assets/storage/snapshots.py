@@ -9,18 +9,30 @@ import polars as pl
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from factor_assets.errors import StoreError
+from factor_assets.errors import SchemaMismatchError, StoreError
 from factor_assets.storage.buckets import polars_options
 from factor_assets.storage.layout import HIDDEN, Parts
 from factor_assets.tables import Table
 
-SOURCE = " Source: "
-"""What stands before the source in a table's description."""
+_SOURCE = " Source: "
+_TYPES: Mapping[pa.DataType, str] = {
+    pa.date32(): "date",
+    pa.string(): "string",
+    pa.float64(): "double",
+    pa.int64(): "long",
+    pa.bool_(): "boolean",
+    pa.timestamp("us", tz="UTC"): "timestamp",
+}
+
+
+def description_of(declared: Table, source: str) -> str:
+    """Return what a table says of itself to any Delta reader: its meaning and its source."""
+    return f"{declared.meaning.replace(_SOURCE, ' From: ')}{_SOURCE}{source}"
 
 
 def source_of(snapshot: DeltaTable) -> str:
     """Label of the source, from the table's description."""
-    return (snapshot.metadata().description or "").rpartition(SOURCE)[2]
+    return (snapshot.metadata().description or "").partition(_SOURCE)[2]
 
 
 def columns_of(snapshot: DeltaTable) -> list[str]:
@@ -46,9 +58,12 @@ def scan_parts(
 
     Raises
     ------
+    SchemaMismatchError
+        If a column is stored with another type than the declared one.
     StoreError
         If another program changed the table to a Delta version that is not read here.
     """
+    _require_types(declared, snapshot, location)
     empty = pl.DataFrame(declared.schema.empty_table())
     files = _files(declared, snapshot, parts, location=location)
     if not files:
@@ -79,3 +94,14 @@ def _files(declared: Table, snapshot: DeltaTable, parts: Parts, *, location: str
     paths = added["path"].to_pylist()
     values = [0] * len(paths) if declared.slices == "whole" else added[f"partition.{HIDDEN}"].to_pylist()
     return [f"{location}/{path}" for value, path in sorted(zip(values, paths, strict=True)) if value in parts]
+
+
+def _require_types(declared: Table, snapshot: DeltaTable, location: str) -> None:
+    held = {field.name: getattr(field.type, "type", str(field.type)) for field in snapshot.schema().fields}
+    for column in declared.columns:
+        wanted = _TYPES[column.type]
+        if held.get(column.name, wanted) != wanted:
+            raise SchemaMismatchError(
+                f"Table {declared.name!r}: column {column.name!r} is stored as {held[column.name]} at {location}, but"
+                f" is declared as {wanted}. Move the old table away and materialise again."
+            )

@@ -15,7 +15,6 @@ from factor_assets.storage.clickhouse_commits import State, digest_of, replaced
 from factor_assets.storage.clickhouse_ddl import BATCH, quoted
 from factor_assets.storage.rows import checksum, conform
 from factor_assets.storage.slice import EVERYTHING, Slice
-from factor_assets.storage.store import Provenance
 from factor_assets.tables import TABLES, table
 from factor_assets_tests.servers.clickhouse import READER, READER_PASSWORD, URL_VARIABLE, ClickHouseAt, new_store
 from factor_assets_tests.storage.market_rows import (
@@ -228,22 +227,6 @@ class TestProperties:
             )
             texts.add(digest_of(declared, conform(declared, rows)))
         assert len(texts) == 4
-
-    def test_quotes_and_backslashes_in_every_text(self, store: ClickHouseStore) -> None:
-        nasty = "'; DROP TABLE commits; --\\' {p0:String} `\"\n\t\x00é"
-        odd = Provenance(source=nasty, run_id=nasty, code_version=nasty, inputs={nasty: nasty})
-        schema = TABLES["trials"].schema
-        row = trial_rows(1).to_pylist()[0]
-        rows = pa.Table.from_pylist(
-            [row | {f.name: nasty for f in schema if pa.types.is_string(f.type)}], schema=schema
-        )
-        version = store.append("trials", rows, provenance=odd)
-        assert store.read("trials").to_pylist() == rows.to_pylist()
-        assert new_store(database=store.database).versions("trials") == [version]
-        assert version.provenance == odd
-        part = span(JANUARY, 1, nasty)
-        store.write(FACTOR, part, factor_rows({(JANUARY, nasty): 1.0}), provenance=PROVENANCE)
-        assert store.read(FACTOR, part)["value"].to_pylist() == [1.0]
 
 
 class TestErrors:

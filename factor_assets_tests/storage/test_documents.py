@@ -130,7 +130,12 @@ class TestErrors:
 
     def test_a_bucket_that_is_not_there(self, s3: S3Server) -> None:
         documents = in_bucket(s3.url, "no-such-bucket")
-        for act in (lambda: documents.put("k", b""), lambda: documents.get("k"), lambda: list(documents.list())):
+        for act in (
+            lambda: documents.put("k", b""),
+            lambda: documents.get("k"),
+            lambda: documents.has("k"),
+            lambda: list(documents.list()),
+        ):
             with pytest.raises(DocumentError, match=r"NoSuchBucket: .* There is no such bucket: create it"):
                 act()
 

@@ -17,6 +17,7 @@ from factor_assets.errors import (
     StoreError,
     UnknownTableError,
 )
+from factor_assets.storage.clickhouse import ClickHouseStore
 from factor_assets.storage.lake import LakeStore
 from factor_assets.storage.memory import MemoryStore
 from factor_assets.storage.rows import checksum
@@ -164,6 +165,37 @@ class TestProperties:
         stored = store.read(FACTOR)["value"].to_pylist()
         assert stored == [None, 0.0, math.inf, None]
         assert math.copysign(1, stored[1]) == 1
+
+    def test_quotes_and_backslashes_in_every_text(self, store: Store) -> None:
+        nasty = "'; DROP TABLE commits; --\\' {p0:String} `\"\n\t\x00é"
+        odd = Provenance(source=nasty, run_id=nasty, code_version=nasty, inputs={nasty: nasty})
+        schema = TABLES["trials"].schema
+        row = trial_rows(1).to_pylist()[0]
+        rows = pa.Table.from_pylist(
+            [row | {f.name: nasty for f in schema if pa.types.is_string(f.type)}], schema=schema
+        )
+        version = store.append("trials", rows, provenance=odd)
+        assert store.read("trials").to_pylist() == rows.to_pylist()
+        assert store.versions("trials") == [version]
+        assert version.provenance == odd
+        part = span(JANUARY, 1, nasty)
+        store.write(FACTOR, part, factor_rows({(JANUARY, nasty): 1.0}), provenance=PROVENANCE)
+        assert store.read(FACTOR, part)["value"].to_pylist() == [1.0]
+
+    @pytest.mark.parametrize("day", [date.min, date(1900, 1, 1), date(1969, 12, 31), date(2299, 12, 31), date.max])
+    def test_dates_at_both_ends_of_time(self, store: Store, day: date) -> None:
+        kept = {(JANUARY, "A"): 1.0}
+        store.write(FACTOR, span(JANUARY, 1), factor_rows(kept), provenance=PROVENANCE)
+        part = Slice(start=day, end=None if day == date.max else day + timedelta(days=1))
+        rows = factor_rows({(day, "A"): 2.0})
+        if isinstance(store, ClickHouseStore) and not date(1900, 1, 1) <= day <= date(2299, 12, 31):
+            with pytest.raises(StoreError, match=f"'date' has {day}, but ClickHouse holds the years 1900 to 2299"):
+                store.write(FACTOR, part, rows, provenance=PROVENANCE)
+        else:
+            store.write(FACTOR, part, rows, provenance=PROVENANCE)
+            kept |= {(day, "A"): 2.0}
+        assert as_dict(store.read(FACTOR)) == kept
+        assert as_dict(store.read(FACTOR, part)) == {k: v for k, v in kept.items() if k[0] == day}
 
     def test_an_empty_write_deletes_and_is_a_version(self, store: Store) -> None:
         store.write(FACTOR, span(JANUARY, 5), factor_rows(block(JANUARY, 5, ["A"], value=1.0)), provenance=PROVENANCE)

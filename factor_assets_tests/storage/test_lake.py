@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -12,16 +13,18 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
 from factor_assets.columns import COLUMNS
-from factor_assets.errors import StoreError, WriteConflictError
+from factor_assets.errors import SchemaMismatchError, StoreError, WriteConflictError
 from factor_assets.storage import attempts, lake
 from factor_assets.storage.lake import LakeStore
 from factor_assets.storage.layout import HIDDEN, N_BUCKETS, cut, parts_of
 from factor_assets.storage.slice import EVERYTHING, Slice
+from factor_assets.storage.store import Provenance
 from factor_assets.tables import TABLES, Table
 from factor_assets_tests.storage.market_rows import (
     FACTOR,
     ODD_TICKERS,
     PROVENANCE,
+    SOURCE,
     as_dict,
     block,
     factor_rows,
@@ -52,6 +55,12 @@ class TestAgainstDelta:
         store.write("prices", EVERYTHING, TABLES["prices"].schema.empty_table(), provenance=PROVENANCE)
         metadata = DeltaTable(store.location("prices")).metadata()
         assert metadata.description == f"{TABLES['prices'].meaning} Source: sample (synthetic)"
+
+    def test_a_source_that_reads_like_a_description(self, store: LakeStore) -> None:
+        odd = Provenance(source="Prices. Source: vendor", run_id="1")
+        for n in (1.0, 2.0):
+            store.write(FACTOR, EVERYTHING, factor_rows({(DAY, "A"): n}), provenance=odd)
+        assert as_dict(store.read(FACTOR)) == {(DAY, "A"): 2.0}
 
     def test_a_commit_of_another_program_counts_as_a_write(self, store: LakeStore) -> None:
         ours = store.write(FACTOR, span(DAY, 1), factor_rows(block(DAY, 1, ["A"], value=1.0)), provenance=PROVENANCE)
@@ -210,6 +219,21 @@ class TestErrors:
         next(Path(store.root).rglob("*.parquet")).unlink()
         with pytest.raises(StoreError, match=r"cannot be read: .* files were lost: delete the folder"):
             store.read(FACTOR)
+
+    def test_a_column_of_another_type(self, store: LakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        actions = TABLES["corporate_actions"]
+        whole = tuple(replace(c, type=pa.int64()) if c.name == "split" else c for c in actions.columns)
+        rows = pa.table({"date": [DAY], "ticker": ["A"], "dividend": [1.0], "split": [2.0]})
+        rows = rows.append_column("implied_adjustment", pa.nulls(1, pa.float64())).append_column("source", [[SOURCE]])
+        with monkeypatch.context() as patch:
+            patch.setitem(TABLES, "corporate_actions", replace(actions, columns=whole))
+            store.write("corporate_actions", EVERYTHING, rows, provenance=PROVENANCE)
+        wanted = "column 'split' is stored as long at .*corporate_actions, but is declared as double. Move the old"
+        with pytest.raises(SchemaMismatchError, match=wanted):
+            store.read("corporate_actions")
+        with pytest.raises(SchemaMismatchError, match=wanted):
+            store.write("corporate_actions", EVERYTHING, rows, provenance=PROVENANCE)
+        assert len(store.versions("corporate_actions")) == 1
 
     def test_writers_that_keep_losing(self, store: LakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
         def lose(*args: object, **kwargs: object) -> None:

@@ -60,8 +60,9 @@ class TestAgainstRead:
 class TestProperties:
     def test_an_empty_lake(self, tmp_path: Path) -> None:
         assert query(LakeStore(tmp_path), "SELECT 1 AS one")["one"].to_pylist() == [1]
-        with pytest.raises(StoreError, match="prices"):
-            query(LakeStore(tmp_path), "SELECT * FROM prices")
+        for sql in ("SELECT * FROM prices", "SELEC 1"):
+            with pytest.raises(StoreError, match="The lake has no table yet; materialise assets first"):
+                query(LakeStore(tmp_path), sql)
 
     def test_a_connection_is_ordinary_duckdb(self, store: LakeStore) -> None:
         with connect(store) as connection:
