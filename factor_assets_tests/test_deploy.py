@@ -10,9 +10,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -23,30 +21,17 @@ from sqlalchemy import create_engine
 
 from factor_assets.errors import SettingsError
 from factor_assets.settings_file import ENVIRONMENT_PREFIX, load_settings
-
-ROOT = Path(__file__).resolve().parents[1]
-DEPLOY = ROOT / "deploy"
-COMPOSE_FILE = ROOT / "docker-compose.yml"
-VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<text>[^}]*))?\}")
-SECRETS = {name: f"made-{name.lower()}" for name in ("POSTGRES_PASSWORD", "CLICKHOUSE_PASSWORD", "S3_ACCESS_KEY")} | {
-    "S3_SECRET_KEY": "made-s3_secret_key"
-}
-OURS, THEIRS = {"init", "code", "webserver", "daemon"}, {"postgres", "clickhouse", "object-store"}
-
-
-def compose(variables: Mapping[str, str] = SECRETS) -> dict[str, Any]:
-    """Return the compose file as Compose reads it with these variables: a wanted one that is missing is an error."""
-
-    def value(match: re.Match[str]) -> str:
-        found = variables.get(match["name"], "")
-        if not found and match["kind"] == "?":
-            raise ValueError(f"{match['name']}: {match['text']}")
-        return found or match["text"] or ""
-
-    text = COMPOSE_FILE.read_text(encoding="utf-8")
-    code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    loaded: dict[str, Any] = yaml.safe_load(VARIABLE.sub(value, code))
-    return loaded
+from factor_assets_tests.servers.composed import (
+    COMPOSE_FILE,
+    DEPLOY,
+    OURS,
+    ROOT,
+    SECRETS,
+    SERVICES,
+    THEIRS,
+    VARIABLE,
+    compose,
+)
 
 
 def instructions(file: Path = DEPLOY / "Dockerfile") -> list[tuple[str, str]]:
@@ -54,9 +39,6 @@ def instructions(file: Path = DEPLOY / "Dockerfile") -> list[tuple[str, str]]:
     text = "\n".join(line for line in file.read_text(encoding="utf-8").splitlines() if not line.startswith("#"))
     lines = [" ".join(line.split()) for line in text.replace("\\\n", "").splitlines()]
     return [(name, rest) for name, _, rest in (line.partition(" ") for line in lines if line)]
-
-
-SERVICES: dict[str, dict[str, Any]] = compose()["services"]
 
 
 class TestAgainstDocker:
