@@ -4,6 +4,7 @@ It is what a notebook, the command line and the Dagster assets share; it knows n
 """
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -184,16 +185,22 @@ class Workspace:
         if len(sessions) == 0:
             return Panel(dates=sessions, tickers=(), fields={}, in_universe=np.zeros((0, 0), dtype=bool))
         wide = Slice(start=_day(sessions[0]), end=_day(sessions[-1]) + timedelta(days=1), tickers=part.tickers)
+        others = tables_of(wanted, held=self.document_tables)
+        # A table waits for the disk or the network while another is decoded.
+        with ThreadPoolExecutor() as pool:
+            prices = pool.submit(self.store.read, "prices", wide)
+            universe = pool.submit(self.store.read, "universe", wide, columns=["date", "ticker", "sector"])
+            rows = [
+                pool.submit(self._document_rows, table, wide, ["date", "ticker", *columns_of(table, wanted)])
+                for table in others
+            ]
         return Panel.from_tables(
-            prices=self.store.read("prices", wide),
-            universe=self.store.read("universe", wide, columns=["date", "ticker", "sector"]),
+            prices=prices.result(),
+            universe=universe.result(),
             sessions=sessions,
             first_row=calendar.session_ordinal(self.settings.data.calendar, _day(sessions[0])),
             tickers=None if tickers is None else sorted(tickers),
-            others=[
-                self._document_rows(table, wide, ["date", "ticker", *columns_of(table, wanted)])
-                for table in tables_of(wanted, held=self.document_tables)
-            ],
+            others=[read.result() for read in rows],
         )
 
     def _document_rows(self, table: str, part: Slice, columns: list[str]) -> pa.Table:

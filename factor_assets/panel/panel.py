@@ -4,18 +4,28 @@ What does not belong here: cleaning (`prices.py`), membership (`universe.py`), a
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from factor_assets.calendar import Dates, session_positions
-from factor_assets.errors import MisalignedError, PanelError, UnknownFieldError, did_you_mean
+from factor_assets.calendar import Dates
+from factor_assets.errors import MisalignedError, UnknownFieldError, did_you_mean
+from factor_assets.panel.cells import Cells, cells_of, numbered
 
 Array = npt.NDArray[np.float64]
+_PRICES = (
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "total_return_factor",
+    "split_factor",
+    "shares_outstanding",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +107,7 @@ class Panel:
 
         Rows of other tickers are left out; dates must be the panel's.
         """
-        return _Scatter(rows, sessions=self.dates, tickers=self.tickers).values(rows, column)
+        return cells_of(rows, sessions=self.dates, tickers=self.tickers).values(rows[column])
 
     def gather(self, values: Array, *, start: int = 0) -> pa.Table:
         """Return long rows (date, ticker, value) of the priced cells from row `start` on; NaN and infinite are null.
@@ -149,32 +159,26 @@ class Panel:
         PanelError
             If a row's date is not one of the sessions, or a (date, ticker) repeats.
         """
-        if tickers is None:
-            # Also members without any price: how many members a date has must not depend on the range asked for.
-            tickers = {*prices["ticker"].unique().to_pylist(), *universe["ticker"].unique().to_pylist()}
-        names = tuple(sorted(set(tickers)))
-        index = _Scatter(prices, sessions=sessions, tickers=names)
-        raw = {
-            name: index.values(prices, name)
-            for name in (
-                "open",
-                "high",
-                "low",
-                "close",
-                "volume",
-                "total_return_factor",
-                "split_factor",
-                "shares_outstanding",
-            )
-        }
-        members = _Scatter(universe, sessions=sessions, tickers=names)
+        texts = [prices["ticker"], universe["ticker"]]
+        texts += [universe["sector"]] if "sector" in universe.column_names else []
+        # Arrow and NumPy let others work while they do.
+        with ThreadPoolExecutor() as pool:
+            priced, listed, *sectors = pool.map(numbered, texts)
+            if tickers is None:
+                # Also members without any price: how many members a date has must not depend on the range asked for.
+                tickers = {*priced.names, *listed.names}
+            names = tuple(sorted(set(tickers)))
+            placing = pool.submit(Cells, universe["date"], listed, sessions=sessions, tickers=names)
+            cells = Cells(prices["date"], priced, sessions=sessions, tickers=names)
+            raw = dict(zip(_PRICES, pool.map(cells.values, (prices[name] for name in _PRICES)), strict=True))
+            members = placing.result()
         placed = dict(_fields_of(others, sessions=sessions, tickers=names))
         if "shares_filed" in placed:
             known = raw["shares_outstanding"]
             raw["shares_outstanding"] = np.where(np.isnan(known), placed["shares_filed"], known)
         fields = {**derived_fields(raw), **placed}
-        if "sector" in universe.column_names:
-            fields["sector"] = members.codes(universe, "sector")
+        if sectors:
+            fields["sector"] = members.codes(sectors[0])
         return cls(
             dates=sessions,
             tickers=names,
@@ -194,8 +198,11 @@ def derived_fields(raw: Mapping[str, Array]) -> dict[str, Array]:
     growth = raw["total_return_factor"]
     close = raw["close"] * growth
     returns = np.full_like(close, np.nan)
-    np.divide(close[1:], close[:-1], out=returns[1:], where=np.isfinite(close[1:]) & np.isfinite(close[:-1]))
-    returns[1:] -= 1.0
+    known = np.isfinite(close)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        np.divide(close[1:], close[:-1], out=returns[1:])
+        returns[1:] -= 1.0
+    returns[1:][~(known[1:] & known[:-1])] = np.nan
     return {
         "open": raw["open"] * growth,
         "high": raw["high"] * growth,
@@ -217,51 +224,7 @@ def derived_fields(raw: Mapping[str, Array]) -> dict[str, Array]:
 
 def _fields_of(tables: Iterable[pa.Table], *, sessions: Dates, tickers: tuple[str, ...]) -> Iterator[tuple[str, Array]]:
     for rows in tables:
-        index = _Scatter(rows, sessions=sessions, tickers=tickers)
+        cells = cells_of(rows, sessions=sessions, tickers=tickers)
         for name in rows.column_names:
             if name not in {"date", "ticker"}:
-                yield name, index.values(rows, name)
-
-
-class _Scatter:
-    """Positions of long rows in a (n_dates, n_tickers) array."""
-
-    def __init__(self, rows: pa.Table, *, sessions: Dates, tickers: tuple[str, ...]) -> None:
-        self._shape = (len(sessions), len(tickers))
-        dates = rows["date"].to_numpy().astype("datetime64[D]")
-        row = session_positions(dates, sessions)
-        known = row >= 0
-        if not known.all():
-            raise PanelError(
-                f"{(~known).sum()} rows are on dates that are not sessions of the panel, such as {dates[~known][0]}."
-                " Ask for the same range, or clean the rows first."
-            )
-        column = pc.index_in(rows["ticker"], value_set=pa.array(tickers, pa.string()))
-        kept = column.is_valid().to_numpy()
-        self._kept = kept if not kept.all() else slice(None)
-        self._position = (row * self._shape[1])[self._kept] + column.drop_null().to_numpy()
-        seen = np.bincount(self._position, minlength=1)
-        if seen.max() > 1:
-            position = int(seen.argmax())
-            raise PanelError(
-                f"{tickers[position % self._shape[1]]} has more than one row on"
-                f" {sessions[position // self._shape[1]]}; a panel wants one row a ticker and date."
-            )
-
-    def values(self, rows: pa.Table, name: str) -> Array:
-        out = np.full(self._shape, np.nan)
-        given: Any = rows[name].to_numpy()
-        out.reshape(-1)[self._position] = given[self._kept]
-        return out
-
-    def codes(self, rows: pa.Table, name: str) -> Array:
-        """Place names as numbers: their order in the alphabet among those that the rows hold."""
-        names = rows[name].combine_chunks()
-        order = pc.sort_indices(names.unique().drop_null())
-        code: Any = pc.index_in(names, value_set=names.unique().drop_null().take(order)).cast(pa.float64())
-        return self.values(pa.table({name: code}), name)
-
-    def flags(self) -> npt.NDArray[np.bool_]:
-        out = np.zeros(self._shape, dtype=bool)
-        out.reshape(-1)[self._position] = True
-        return out
+                yield name, cells.values(rows[name])

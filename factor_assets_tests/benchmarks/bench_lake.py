@@ -47,6 +47,8 @@ def market(name: str, *, seed: int) -> pa.Table:
             columns[column.name] = pa.array(dates if column.name == "date" else tickers)
         elif column.name == "source":
             columns[column.name] = pa.array(["sample (synthetic)"] * n)
+        elif pa.types.is_string(column.type):
+            columns[column.name] = pa.array(["one"] * n)
         else:
             columns[column.name] = pa.nulls(n, column.type)
     return pa.table(columns)

@@ -52,6 +52,7 @@ class Counts:
     reads: int = 0
     reads_refused: int = 0
     commits: int = 0
+    maintained: int = 0
     unfinished_batches: int = 0
     generations: set[float] = field(default_factory=set)
     wrong: list[str] = field(default_factory=list)
@@ -95,8 +96,10 @@ def check_batches(store: ClickHouseStore, counts: Counts) -> None:
         rows = quoted(store.database, stored(table(name)).rows)
         found = store.query(f"SELECT {BATCH} AS batch, count() AS n FROM {rows} GROUP BY batch")
         held = dict(zip(found["batch"].to_pylist(), found["n"].to_pylist(), strict=True))
-        n_rows = {c.batch: c.version.n_rows for c in history.commits}
-        counts.unfinished_batches += len(held.keys() - n_rows.keys())
+        gone = {batch for c in history.commits for batch in c.deleted}
+        counts.maintained += sum(c.version.operation == "maintain" for c in history.commits)
+        counts.unfinished_batches += len(held.keys() - {c.batch for c in history.commits})
+        n_rows = {c.batch: c.version.n_rows for c in history.commits if c.version.n_rows and c.batch not in gone}
         counts.wrong += [f"{name}: batch {b} has {held.get(b)} rows" for b, n in n_rows.items() if held.get(b) != n]
 
 

@@ -3,13 +3,15 @@
 `python -m factor_assets_tests.storage.clickhouse_writer <what> <host> <port> <user> <database> <first> <n>`, with the
 password in CLICKHOUSE_PASSWORD. `day`: writes n days of a factor, one by one, then the first day of the month, which
 every other writer writes too. `append`: adds n trials, one by one. `endless`: rewrites whole tables with the number of
-a generation, n times, and goes on when the server fails. `forks`: for each line "first n" on standard input, forks a
-process that does as `endless`, and says its number: importing takes longer than the writes that are to be killed.
+a generation, n times, maintains them now and then, and goes on when the server fails. `forks`: for each line "first n"
+on standard input, forks a process that does as `endless`, and says its number: importing takes longer than the writes
+that are to be killed.
 """
 
 import os
 import sys
 import time
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,6 +22,8 @@ from factor_assets.store_settings import ClickHouseSettings
 from factor_assets_tests.storage.lake_writer import MONTH, TICKERS, generation
 from factor_assets_tests.storage.market_rows import FACTOR, PROVENANCE, block, factor_rows, span, trial_rows
 
+MAINTAINED_EACH = 3
+
 
 def endless(store: ClickHouseStore, first: int, n: int) -> None:
     for number in range(first, first + n):
@@ -28,6 +32,9 @@ def endless(store: ClickHouseStore, first: int, n: int) -> None:
                 store.write(table, EVERYTHING, rows, provenance=PROVENANCE)
             except StoreError:
                 time.sleep(0.05)
+        if number % MAINTAINED_EACH == 0:
+            with suppress(StoreError):
+                store.maintain(keep=timedelta(0))
 
 
 def main() -> None:

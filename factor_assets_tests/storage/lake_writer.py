@@ -5,7 +5,7 @@ A root in a bucket takes endpoint and credentials from the AWS environment.
 `python -m factor_assets_tests.storage.lake_writer day <root> <first day> <n>`: writes n days of a factor, one by one,
 then the first day of the month, which every other writer writes too.
 `python -m factor_assets_tests.storage.lake_writer endless <root> <first generation> <n>`: rewrites both whole tables
-with the generation's number, n times; says so before the first one.
+with the generation's number, n times, and maintains them now and then; says so before the first one.
 `python -m factor_assets_tests.storage.lake_writer append <root> <first trial> <n>`: adds n trials, one by one.
 """
 
@@ -26,6 +26,7 @@ from factor_assets_tests.storage.market_rows import (
     trial_rows,
 )
 
+MAINTAINED_EACH = 3
 MONTH = date(2020, 3, 1)
 TICKERS = [f"T{n:02d}" for n in range(20)]
 DAYS = 200
@@ -62,6 +63,9 @@ def main() -> None:
         for number in range(int(first), int(first) + int(n)):
             for table, rows in generation(number).items():
                 store.write(table, EVERYTHING, rows, provenance=PROVENANCE)
+            if number % MAINTAINED_EACH == 0:
+                # With an age, so that no reader misses a file.
+                store.maintain(keep=timedelta(hours=1))
 
 
 if __name__ == "__main__":
