@@ -24,7 +24,7 @@ from factor_assets.expressions import Expression, fields, lookback, parse
 from factor_assets.expressions.engine import evaluate
 from factor_assets.factors.factor import Factor
 from factor_assets.factors.registry import RegisteredFactor, all_factors, all_libraries, find_factor
-from factor_assets.panel.fields import DOCUMENT_FIELDS
+from factor_assets.panel.fields import DOCUMENT_FIELDS, LABELS, PRICE_FIELDS
 from factor_assets.panel.panel import Array, Panel
 from factor_assets.panel.prices import clean_prices
 from factor_assets.panel.universe import Membership, members
@@ -221,7 +221,7 @@ def open_market(
     part = Slice(start=start, end=None if end is None else end + timedelta(days=1))
     if workspace.store.latest_version("prices") is not None and workspace.store.latest_version("universe") is not None:
         return Market(
-            panel=workspace.panel(part, history=history, fields=fields),
+            panel=workspace.panel(part, history=history, fields={*PRICE_FIELDS, *LABELS, *fields}),
             source=workspace.source.label,
             synthetic=workspace.source.synthetic,
             universe=settings.universe_name,

@@ -27,7 +27,15 @@ from factor_assets.factors.registry import (
     select_libraries,
 )
 from factor_assets.factors.user import user_factors
-from factor_assets.panel.fields import FUNDAMENTALS, PRICE_FIELDS, SCORES, columns_of, tables_of
+from factor_assets.panel.fields import (
+    FUNDAMENTALS,
+    LABELS,
+    PRICE_FIELDS,
+    SCORES,
+    columns_of,
+    price_columns_of,
+    tables_of,
+)
 from factor_assets.panel.panel import Array, Panel
 from factor_assets.panel.prices import clean_prices, first_difference
 from factor_assets.panel.universe import MEMBERSHIPS, Membership, match_spelling, universe_tickers
@@ -178,9 +186,10 @@ class Workspace:
         history
             Sessions before the slice, for lookbacks.
         fields
-            Those that are wanted beside the fields of prices.
+            Those that are wanted, so that no other column is read; by default all that are made of prices, and the
+            sector. `raw_close` is always there: it tells the priced cells.
         """
-        wanted = None if fields is None else {*PRICE_FIELDS, *fields}
+        wanted = {*PRICE_FIELDS, *LABELS} if fields is None else {"raw_close", *fields}
         sessions = self.sessions(part, history=history)
         if len(sessions) == 0:
             return Panel(dates=sessions, tickers=(), fields={}, in_universe=np.zeros((0, 0), dtype=bool))
@@ -188,11 +197,11 @@ class Workspace:
         others = tables_of(wanted, held=self.document_tables)
         # A table waits for the disk or the network while another is decoded.
         with ThreadPoolExecutor() as pool:
-            prices = pool.submit(self.store.read, "prices", wide)
-            universe = pool.submit(self.store.read, "universe", wide, columns=["date", "ticker", "sector"])
+            keys, labels = ["date", "ticker"], [name for name in LABELS if name in wanted]
+            prices = pool.submit(self.store.read, "prices", wide, columns=[*keys, *price_columns_of(wanted)])
+            universe = pool.submit(self.store.read, "universe", wide, columns=[*keys, *labels])
             rows = [
-                pool.submit(self._document_rows, table, wide, ["date", "ticker", *columns_of(table, wanted)])
-                for table in others
+                pool.submit(self._document_rows, table, wide, [*keys, *columns_of(table, wanted)]) for table in others
             ]
         return Panel.from_tables(
             prices=prices.result(),

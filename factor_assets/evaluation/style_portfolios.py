@@ -50,7 +50,7 @@ CHARACTERISTICS: Mapping[str, Expression] = {
 }
 """Those that are factors as they stand; book to market is made at formation."""
 
-FIELDS = ("book_equity", "market_cap", *sorted({f for e in CHARACTERISTICS.values() for f in fields(e)}))
+FIELDS = ("book_equity", "market_cap", "returns", *sorted({f for e in CHARACTERISTICS.values() for f in fields(e)}))
 
 
 def style_returns(panel: Panel, *, universe: str, source: str, start_row: int = 0) -> pa.Table:
@@ -59,7 +59,7 @@ def style_returns(panel: Panel, *, universe: str, source: str, start_row: int = 
     Parameters
     ----------
     panel
-        Fields `returns`, `market_cap` and those of fundamentals in `FIELDS`.
+        Fields of `FIELDS`.
     start_row
         First row wanted. With `HISTORY_SESSIONS` rows before it, or all there are, a cut of the dates gives the same
         bits as the whole.

@@ -26,6 +26,18 @@ PRICE_FIELDS: Mapping[str, str] = {
     "market_cap": "close as traded x shares outstanding (currency); missing where shares are unknown",
 }
 
+MADE_OF: Mapping[str, tuple[str, ...]] = {
+    **{name: (name, "total_return_factor") for name in ("open", "high", "low", "close")},
+    **{f"raw_{name}": (name,) for name in ("open", "high", "low", "close", "volume")},
+    "volume": ("volume", "split_factor"),
+    "split_close": ("close", "split_factor"),
+    "dollar_volume": ("close", "volume"),
+    "returns": ("close", "total_return_factor"),
+    "shares_outstanding": ("shares_outstanding",),
+    "market_cap": ("close", "shares_outstanding"),
+}
+"""Field of prices -> columns of the table `prices` that it is made of."""
+
 FUNDAMENTALS, SCORES = "fundamentals", "document_scores"
 
 DOCUMENT_FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -79,3 +91,9 @@ def columns_of(table: str, fields: Iterable[str] | None) -> list[str]:
     if table == FUNDAMENTALS and wanted & _NEED_SHARES:
         wanted.add("shares_filed")
     return [name for name in DOCUMENT_FIELDS[table] if name in wanted]
+
+
+def price_columns_of(fields: Iterable[str]) -> list[str]:
+    """Return the columns of `prices` that the fields need."""
+    needed = {column for name in fields for column in MADE_OF.get(name, ())}
+    return [name for name in TABLES["prices"].column_names if name in needed]

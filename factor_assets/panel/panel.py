@@ -14,18 +14,10 @@ import pyarrow as pa
 from factor_assets.calendar import Dates
 from factor_assets.errors import MisalignedError, UnknownFieldError, did_you_mean
 from factor_assets.panel.cells import Cells, cells_of, numbered
+from factor_assets.panel.fields import MADE_OF
 
 Array = npt.NDArray[np.float64]
-_PRICES = (
-    "open",
-    "high",
-    "low",
-    "close",
-    "volume",
-    "total_return_factor",
-    "split_factor",
-    "shares_outstanding",
-)
+_PRICES = frozenset(column for columns in MADE_OF.values() for column in columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,8 +135,8 @@ class Panel:
         Parameters
         ----------
         prices, universe
-            Rows of the tables of the same name; dates outside `sessions` are refused. Without a column `sector` in
-            `universe` the panel has no such field.
+            Rows of the tables of the same name; dates outside `sessions` are refused. Without some columns the panel
+            lacks the fields that are made of them; `close` is always wanted.
         sessions
             datetime64[D] of shape (n_dates,): every session wanted.
         tickers
@@ -170,10 +162,11 @@ class Panel:
             names = tuple(sorted(set(tickers)))
             placing = pool.submit(Cells, universe["date"], listed, sessions=sessions, tickers=names)
             cells = Cells(prices["date"], priced, sessions=sessions, tickers=names)
-            raw = dict(zip(_PRICES, pool.map(cells.values, (prices[name] for name in _PRICES)), strict=True))
+            given = [name for name in prices.column_names if name in _PRICES]
+            raw = dict(zip(given, pool.map(cells.values, (prices[name] for name in given)), strict=True))
             members = placing.result()
         placed = dict(_fields_of(others, sessions=sessions, tickers=names))
-        if "shares_filed" in placed:
+        if "shares_filed" in placed and "shares_outstanding" in raw:
             known = raw["shares_outstanding"]
             raw["shares_outstanding"] = np.where(np.isnan(known), placed["shares_filed"], known)
         fields = {**derived_fields(raw), **placed}
@@ -189,37 +182,36 @@ class Panel:
 
 
 def derived_fields(raw: Mapping[str, Array]) -> dict[str, Array]:
-    """Adjust prices forwards, so that no later event changes a stored value.
+    """Adjust prices forwards, so that no later event changes a stored value; `MADE_OF` says what is made of what.
+
+    Columns that are not given are not wanted: the fields that need them are left out.
 
     1. An adjusted price is the price as traded times the shares that one share bought at the ticker's first row has
        become: `total_return_factor` with dividends reinvested, `split_factor` without.
     2. A return is the ratio of adjusted closes of two neighbouring sessions; missing if either is missing or infinite.
     """
-    growth = raw["total_return_factor"]
-    close = raw["close"] * growth
+    made: dict[str, Array] = {}
+    for name, columns in MADE_OF.items():
+        if not raw.keys() >= set(columns):
+            continue
+        first, *others = (raw[column] for column in columns)
+        if name == "returns":
+            made[name] = _returns(made["close"])
+        elif name == "volume":
+            made[name] = first / others[0]
+        else:
+            made[name] = first * others[0] if others else first
+    return made
+
+
+def _returns(close: Array) -> Array:
     returns = np.full_like(close, np.nan)
     known = np.isfinite(close)
     with np.errstate(invalid="ignore", divide="ignore"):
         np.divide(close[1:], close[:-1], out=returns[1:])
         returns[1:] -= 1.0
     returns[1:][~(known[1:] & known[:-1])] = np.nan
-    return {
-        "open": raw["open"] * growth,
-        "high": raw["high"] * growth,
-        "low": raw["low"] * growth,
-        "close": close,
-        "volume": raw["volume"] / raw["split_factor"],
-        "raw_open": raw["open"],
-        "raw_high": raw["high"],
-        "raw_low": raw["low"],
-        "raw_close": raw["close"],
-        "raw_volume": raw["volume"],
-        "split_close": raw["close"] * raw["split_factor"],
-        "dollar_volume": raw["close"] * raw["volume"],
-        "returns": returns,
-        "shares_outstanding": raw["shares_outstanding"],
-        "market_cap": raw["close"] * raw["shares_outstanding"],
-    }
+    return returns
 
 
 def _fields_of(tables: Iterable[pa.Table], *, sessions: Dates, tickers: tuple[str, ...]) -> Iterator[tuple[str, Array]]:

@@ -5,7 +5,7 @@ Run: python -m factor_assets_tests.benchmarks.bench_daily [days]
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from statistics import median
@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from factor_assets.panel.fields import PRICE_FIELDS, price_columns_of
 from factor_assets.settings import Settings
 from factor_assets.storage.lake import LakeStore
 from factor_assets.storage.rows import checksum
@@ -80,16 +81,26 @@ def panel(home: Path) -> None:
         is_session = pc.is_in(rows["date"], value_set=pa.array(sessions).cast(pa.date32()))
         store.write(name, EVERYTHING, rows.filter(is_session), provenance=PROVENANCE)
 
-    def read() -> tuple[object, object]:
-        return store.read("prices"), store.read("universe", columns=["date", "ticker", "sector"])
+    def read(*columns: str, labels: Sequence[str] = ()) -> tuple[object, object]:
+        return (
+            store.read("prices", columns=["date", "ticker", *columns]),
+            store.read("universe", columns=["date", "ticker", *labels]),
+        )
 
-    reading, aligned = [], []
+    all_columns = price_columns_of(PRICE_FIELDS)
+
+    ways: dict[str, Callable[[], object]] = {
+        "read all columns of prices and universe": lambda: read(*all_columns, labels=("sector",)),
+        "read and align them, 16 fields": workspace.panel,
+        "read the columns of close": lambda: read("close", "total_return_factor"),
+        "read and align them, as a factor of close does": lambda: workspace.panel(fields=["close"]),
+    }
+    times: dict[str, list[float]] = {label: [] for label in ways}
     for _ in range(7):
-        reading.append(timed(read, 1))
-        aligned.append(timed(workspace.panel, 1))
-    say("read the columns of prices and universe", median(reading))
-    say("read them and align the panel", median(aligned))
-    sys.stdout.write(f"  ratio {median(aligned) / median(reading):.2f}\n")
+        for label, way in ways.items():
+            times[label].append(timed(way, 1))
+    for label, found in times.items():
+        say(label, median(found))
 
 
 def main() -> None:

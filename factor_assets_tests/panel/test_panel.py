@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from factor_assets.calendar import sessions
 from factor_assets.errors import MisalignedError, PanelError, UnknownFieldError
-from factor_assets.panel.fields import LABELS
+from factor_assets.panel.fields import LABELS, MADE_OF, price_columns_of
 from factor_assets.panel.fields import PRICE_FIELDS as FIELDS
 from factor_assets.panel.panel import Panel, derived_fields
 from factor_assets.panel.prices import clean_prices
@@ -135,6 +135,24 @@ class TestProperties:
         whole = Panel.from_tables(prices=prices(rows), universe=universe(*members), sessions=SESSIONS)
         part = Panel.from_tables(prices=prices([]), universe=universe(*members[:4]), sessions=SESSIONS[:2])
         assert (part.in_universe.sum(axis=1) == whole.in_universe[:2].sum(axis=1)).all()
+
+    def test_a_field_that_is_read_alone_has_the_same_bits(self):
+        random = np.random.default_rng(1)
+        cells = [(d, t) for d in DAYS for t in "ABC" if random.random() < 0.8]
+        rows = prices([{"date": d, "ticker": t} | {n: float(random.uniform(1, 9)) for n in NUMBERS} for d, t in cells])
+        whole = Panel.from_tables(prices=rows, universe=universe(*cells), sessions=SESSIONS)
+        assert set(MADE_OF) == set(FIELDS) <= set(whole.fields)
+        for name in FIELDS:
+            columns = price_columns_of([name, "raw_close"])
+            read = rows.select(["date", "ticker", *columns])
+            alone = Panel.from_tables(prices=read, universe=universe(*cells), sessions=SESSIONS)
+            assert np.array_equal(alone[name], whole[name], equal_nan=True)
+            assert len(columns) <= 3
+
+    def test_rows_of_other_tickers_beside_a_whole_panel(self):
+        rows = prices([{"ticker": t, "date": d, "close": 5.0} for d in DAYS for t in "ABC"])
+        panel = Panel.from_tables(prices=rows, universe=universe(), sessions=SESSIONS, tickers=["A", "B"])
+        assert (panel["close"] == 5.0).all()
 
     def test_chosen_tickers(self):
         rows = prices([{"ticker": t, "date": DAYS[0], "close": 5.0} for t in "ABC"])
