@@ -17,6 +17,7 @@ import factor_assets
 from factor_assets.cli import app
 from factor_assets.panel.universe import members
 from factor_assets.settings_file import load_settings
+from factor_assets.storage.clickhouse import ClickHouseStore
 from factor_assets.workspace import Workspace
 from factor_assets_tests.market import run, small_settings
 
@@ -136,6 +137,19 @@ class TestTheRest:
         settings = load_settings(tmp_path / "mine.toml", environment={})
         assert (settings.data.source, settings.universe_name) == ("files", "sp500")
         assert settings.files.columns["adjusted_close"] == "Adj Close"
+
+    def test_settings_for_clickhouse_and_s3_are_valid(self, tmp_path: Path) -> None:
+        (tmp_path / "scale.toml").write_text(blocks("ClickHouse and S3")["toml"])
+        settings = load_settings(tmp_path / "scale.toml", environment={})
+        store = Workspace(settings).store
+        assert isinstance(store, ClickHouseStore)
+        assert store.location("prices") == "http://clickhouse.example.com:8123/factor_assets.prices"
+        assert settings.documents_path == "s3://my-bucket/documents"
+        alone = [line for line in re.findall(r"`([a-z]+\.[a-z]+ = \"[^\"]+\")`", README) if "=" in line]
+        for line in alone:
+            (tmp_path / "alone.toml").write_text(line)
+            load_settings(tmp_path / "alone.toml", environment={})
+        assert len(alone) >= 3
 
     def test_own_factors(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)

@@ -1,5 +1,7 @@
 """The whole graph: every asset, check, job, schedule and sensor, in the order data moves."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from factor_assets.defs.automation import followers, maintenance_job, schedules, stage_jobs, with_freshness
@@ -13,6 +15,7 @@ from factor_assets.defs.filing_texts import filing_text_assets
 from factor_assets.defs.fundamentals import fundamental_assets
 from factor_assets.defs.libraries import library_assets
 from factor_assets.defs.maintenance import maintenance_assets
+from factor_assets.defs.materialization import TABLE_KIND
 from factor_assets.defs.news import news_assets
 from factor_assets.defs.novelty import novelty_assets
 from factor_assets.defs.prices import price_assets
@@ -58,7 +61,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     jobs = stage_jobs(assets)
     executor = dg.in_process_executor if settings.run.executor == "in_process" else _multiprocess_executor()
     return dg.Definitions(
-        assets=with_freshness(assets, settings),
+        assets=with_places(with_freshness(assets, settings), settings),
         jobs=[*jobs.values(), *score_jobs(workspace), maintenance_job()],
         schedules=[*schedules(workspace), *document_schedules(workspace, jobs)],
         sensors=[
@@ -70,6 +73,17 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         executor=executor,
         resources=bucket_resources(settings),
     )
+
+
+def with_places(assets: Sequence[dg.AssetsDefinition], settings: Settings) -> list[dg.AssetsDefinition]:
+    """Show on every table where it is: ClickHouse, or Delta Lake in a folder or in S3."""
+    lake = {"delta", "s3"} if "://" in settings.lake_path else {"delta"}
+    kinds = lake if settings.store_kind == "lake" else {"clickhouse"}
+
+    def placed(spec: dg.AssetSpec) -> dg.AssetSpec:
+        return spec.replace_attributes(kinds=kinds) if TABLE_KIND in spec.kinds else spec
+
+    return [definition.map_asset_specs(placed) for definition in assets]
 
 
 def _multiprocess_executor() -> dg.ExecutorDefinition:

@@ -1,9 +1,10 @@
-"""Upkeep of the lake: the asset lake_maintenance."""
+"""Upkeep of the tables, wherever they are: the asset lake_maintenance."""
 
 from typing import Any
 
 import dagster as dg
 
+from factor_assets.defs.materialization import TABLE_KIND
 from factor_assets.workspace import Workspace
 
 LAKE_MAINTENANCE = dg.AssetKey("lake_maintenance")
@@ -14,9 +15,10 @@ def maintenance_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
 
     @dg.asset(
         name="lake_maintenance",
-        description="Compacts small files and deletes those that no version of the last 30 days needs. Changes no row.",
+        description="Joins what many small writes left, and deletes what no version of the last 30 days needs: files of"
+        " a lake, rows in ClickHouse. Changes no live row.",
         group_name="maintenance",
-        kinds={"delta"},
+        kinds={TABLE_KIND},
     )
     def lake_maintenance() -> dg.MaterializeResult[Any]:
         done = workspace.store.maintain()

@@ -39,6 +39,10 @@ def column_schema(table: Table, *, units: Mapping[str, str] = MappingProxyType({
     )
 
 
+TABLE_KIND = "table"
+"""Kind of an asset that is a table, until `with_places` says where it is."""
+
+
 def table_asset(
     table: Table,
     *,
@@ -73,7 +77,7 @@ def table_asset(
         },
         group_name=group,
         code_version=code_version,
-        kinds={"delta"},
+        kinds={TABLE_KIND},
         partitions_def=partitions,
         deps=deps,
         tags=tags,

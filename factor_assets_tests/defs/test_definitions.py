@@ -82,6 +82,20 @@ class TestStages:
         for keys in stages.values():
             assert len({GRAPH.get(key).partitions_def for key in keys}) == 1
 
+    @pytest.mark.parametrize(
+        ("places", "kinds"),
+        [
+            ({}, {"delta"}),
+            ({"store": {"path": "s3://bucket/lake"}}, {"delta", "s3"}),
+            ({"store": {"kind": "clickhouse"}, "clickhouse": {"host": "h"}}, {"clickhouse"}),
+        ],
+    )
+    def test_every_table_says_where_it_is(self, tmp_path: Path, places: dict, kinds: set[str]) -> None:
+        graph = build_definitions(small_settings(tmp_path, **places)).resolve_asset_graph()
+        shown = {key: graph.get(key).kinds for key in graph.get_all_asset_keys()}
+        assert shown[dg.AssetKey("prices")] == shown[dg.AssetKey("lake_maintenance")] == kinds
+        assert all(found in (kinds, {"html"}) for found in shown.values())
+
     def test_every_job_resolves(self) -> None:
         for job in (*STAGES, LIBRARIES, "maintenance"):
             assert DEFINITIONS.resolve_job_def(job).name == job
