@@ -60,6 +60,7 @@ from factor_assets.storage.store import (
     Version,
     newest_write,
     require_columns,
+    require_newest,
     require_same_source,
 )
 from factor_assets.store_settings import ClickHouseSettings
@@ -97,12 +98,12 @@ class ClickHouseStore:
         declared = declared_table(table).holding(rows.column_names)
         rows = conform(declared, rows)
         require_inside(declared, part, rows)
-        return self._put(declared, "write", part, rows, provenance)
+        return self._put(declared, "write", part, rows, provenance=provenance)
 
-    def append(self, table: str, rows: pa.Table, *, provenance: Provenance) -> Version:
+    def append(self, table: str, rows: pa.Table, *, provenance: Provenance, after: str | None = None) -> Version:
         """Add rows to those that are there; see `Store.append`."""
         declared = declared_table(table).holding(rows.column_names)
-        return self._put(declared, "append", EVERYTHING, conform(declared, rows), provenance)
+        return self._put(declared, "append", EVERYTHING, conform(declared, rows), provenance=provenance, after=after)
 
     def read(
         self,
@@ -230,7 +231,16 @@ class ClickHouseStore:
 
         return self.tables_of_rows.persist(insert)
 
-    def _put(self, declared: Table, operation: str, part: Slice, rows: pa.Table, provenance: Provenance) -> Version:
+    def _put(
+        self,
+        declared: Table,
+        operation: str,
+        part: Slice,
+        rows: pa.Table,
+        *,
+        provenance: Provenance,
+        after: str | None = None,
+    ) -> Version:
         table, batch, skipped = declared.name, None, 0
         encoded = _encoded(declared, rows)
         digest = digest_of(declared, encoded)
@@ -240,6 +250,7 @@ class ClickHouseStore:
             history = self.log.history(table)
         for n in range(_RACES):
             commits = history.commits
+            require_newest(table, commits[-1].version.id if commits else "", after)
             if commits:
                 require_same_source(table, commits[0].version.provenance.source, provenance.source)
             same = self._same(declared, history, part, rows, digest) if operation == "write" else None

@@ -25,7 +25,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from factor_assets.errors import FactorAssetsError, StoreError, UnknownTableError, did_you_mean
+from factor_assets.errors import FactorAssetsError, StoreError, UnknownTableError, WriteConflictError, did_you_mean
 from factor_assets.storage.layout import parts_of
 from factor_assets.storage.rows import checksum, widened
 from factor_assets.storage.slice import EVERYTHING, Slice
@@ -38,6 +38,7 @@ LEDGERS = frozenset({"trials"})
 
 # Values of a slice, 80 MB of numbers; a single quarter or bucket that holds more is one slice all the same.
 _VALUES = 10_000_000
+_RACES = 60
 
 Progressed = Callable[[str, int, int], None]
 """Called with the table, the slices that are done and how many there are."""
@@ -110,9 +111,13 @@ def copy_tables(
             account = Copied(table=name, outcome="failed", reason=str(error))
         yield replace(account, seconds=time.monotonic() - began)
     if tables is None:
-        for name in target.tables():
-            if name not in held:
-                yield Copied(table=name, outcome="only there")
+        try:
+            others = [name for name in target.tables() if name not in held]
+        except StoreError as error:
+            # The accounts of the tables say so already.
+            yield Copied(table="all others", outcome="failed", reason=str(error))
+        else:
+            yield from (Copied(table=name, outcome="only there") for name in others)
 
 
 def _copy(source: Store, target: Store, declared: Table, on_progress: Progressed) -> Copied:
@@ -149,14 +154,22 @@ def _copy(source: Store, target: Store, declared: Table, on_progress: Progressed
 def _append_missing(source: Store, target: Store, declared: Table, on_progress: Progressed) -> Copied:
     """Append the rows of a ledger whose keys the target lacks."""
     name, versions = declared.name, source.versions(declared.name)
-    pinned = versions[0].id
+    pinned, provenance = versions[0].id, _provenance(source, versions, EVERYTHING)
     on_progress(name, 0, 1)
-    rows, held = source.read(name, as_of=pinned), target.read(name)
-    missing = _joined(rows, held, declared.key, how="anti")
-    written = bool(missing.num_rows) or target.latest_version(name) is None
-    if written:
-        target.append(name, missing, provenance=_provenance(source, versions, EVERYTHING))
+    rows, written = source.read(name, as_of=pinned), False
+    for n in range(1, _RACES + 1):
+        newest = next((v.id for v in target.versions(name)), "")
         held = target.read(name)
+        missing = _joined(rows, held, declared.key, how="anti")
+        if newest and not missing.num_rows:
+            break
+        try:
+            target.append(name, missing, provenance=provenance, after=newest)
+            written = True
+        except WriteConflictError:
+            # Others add to it, maybe the same rows.
+            if n == _RACES:
+                raise
     if told := _difference(declared, rows, _joined(held, rows, declared.key, how="semi")):
         raise StoreError(
             f"The ledger {name!r} has other rows under the same keys in the two stores: {told}. Rows of a ledger are"

@@ -45,16 +45,18 @@ from factor_assets.storage.buckets import (
 from factor_assets.storage.commits import COMMIT_KEY, commit_metadata, version_of
 from factor_assets.storage.failures import explained
 from factor_assets.storage.folders import require_usable, written_tables
+from factor_assets.storage.lake_upkeep import maintained
 from factor_assets.storage.layout import HIDDEN, Parts, cut, encoding, parts_of
 from factor_assets.storage.rows import conform, sort_rows, widened
 from factor_assets.storage.slice import EVERYTHING, Slice, require_inside
-from factor_assets.storage.snapshots import columns_of, description_of, file_sizes, nullable, scan_parts, source_of
+from factor_assets.storage.snapshots import columns_of, description_of, nullable, scan_parts, source_of
 from factor_assets.storage.store import (
     Maintenance,
     Provenance,
     Version,
     newest_write,
     require_columns,
+    require_newest,
     require_same_source,
     version_as_of,
 )
@@ -72,8 +74,6 @@ _CONFIGURATION = {
     "delta.deletedFileRetentionDuration": _FOREVER,
 }
 _RETRIES = 5
-# A file that no commit names may belong to a writer at work; after a day it cannot.
-_ORPHAN_AGE = timedelta(days=1)
 
 
 class LakeStore:
@@ -109,11 +109,13 @@ class LakeStore:
         require_inside(declared, part, rows)
         return self._change(table, lambda: self._write_once(declared, part, rows, provenance))
 
-    def append(self, table: str, rows: pa.Table, *, provenance: Provenance) -> Version:
+    def append(self, table: str, rows: pa.Table, *, provenance: Provenance, after: str | None = None) -> Version:
         """Add rows to those that are there; see `Store.append`."""
         declared = declared_table(table).holding(rows.column_names)
         rows = conform(declared, rows)
-        return self._change(table, lambda: self._append_once(declared, rows, provenance))
+        mark = commit_metadata("append", EVERYTHING, rows.num_rows, provenance)
+        before: list[int] = []
+        return self._change(table, lambda: self._append_once(declared, rows, provenance, mark, before, after=after))
 
     def read(
         self,
@@ -209,14 +211,29 @@ class LakeStore:
             rows = sort_rows(pa.concat_tables([kept, rows]), declared.key)
         return self._commit(declared, rows, metadata, snapshot, mode="overwrite", predicate=parts.predicate)
 
-    def _append_once(self, declared: Table, rows: pa.Table, provenance: Provenance) -> Version:
+    def _append_once(
+        self,
+        declared: Table,
+        rows: pa.Table,
+        provenance: Provenance,
+        mark: dict[str, str],
+        before: list[int],
+        *,
+        after: str | None,
+    ) -> Version:
+        """Append, unless an earlier attempt did; `before` is the version that the first of them found."""
         snapshot = self._open(declared.name)
-        metadata = commit_metadata("append", EVERYTHING, rows.num_rows, provenance)
+        if not before:
+            before.append(-1 if snapshot is None else snapshot.version())
+        elif (made := self._marked(declared.name, mark, snapshot, before[0])) is not None:
+            return made
+        require_newest(declared.name, "" if snapshot is None else str(snapshot.version()), after)
         if snapshot is None:
-            return self._create(declared, rows, metadata, provenance)
+            return self._create(declared, rows, mark, provenance)
         require_same_source(declared.name, source_of(snapshot), provenance.source)
         declared = declared.holding(columns_of(snapshot))
-        return self._commit(declared, widened(declared, rows), metadata, snapshot, mode="append")
+        rows = widened(declared, rows)
+        return self._commit(declared, rows, mark, snapshot, mode="append", on_top=after is not None)
 
     def _commit(
         self,
@@ -227,8 +244,13 @@ class LakeStore:
         *,
         mode: Literal["overwrite", "append"],
         predicate: str | None = None,
+        on_top: bool = False,
     ) -> Version:
+        """Commit; with `on_top` only directly after the snapshot."""
         stored = cut(declared, nullable(rows))
+        # Delta would put a commit to a bucket whose answer was lost behind itself, and one that replaces a whole table
+        # behind rows that were added meanwhile, which would stay.
+        alone = on_top or self._is_bucket or (mode == "overwrite" and predicate is None)
         commit = partial(
             write_deltalake,
             snapshot,
@@ -237,10 +259,7 @@ class LakeStore:
             predicate=predicate,
             writer_properties=encoding(declared),
             schema_mode=None if set(columns_of(snapshot)) == set(stored.column_names) - {HIDDEN} else "merge",
-            # Delta would put a commit to a bucket whose answer was lost behind itself.
-            commit_properties=CommitProperties(
-                custom_metadata=metadata, max_commit_retries=0 if self._is_bucket else None
-            ),
+            commit_properties=CommitProperties(custom_metadata=metadata, max_commit_retries=0 if alone else None),
         )
         return self._committed(declared.name, metadata, snapshot, commit)
 
@@ -307,34 +326,8 @@ class LakeStore:
         snapshot = self._open(table)
         if snapshot is None:
             raise StoreError(f"Table {table!r} vanished while it was maintained; was the lake deleted?")
-        before = file_sizes(snapshot)
-        commit = CommitProperties(
-            custom_metadata=commit_metadata("maintain", EVERYTHING, 0, Provenance(source=source_of(snapshot)))
-        )
-        hours = -(-keep // timedelta(hours=1))
         with explained(table, self.location(table), "maintained"):
-            snapshot.optimize.compact(commit_properties=commit)
-            # Only a full vacuum sees files that no commit names; those younger than a day may be a writer's at work.
-            vacuum = partial(
-                snapshot.vacuum,
-                retention_hours=hours,
-                enforce_retention_duration=False,
-                full=keep >= _ORPHAN_AGE,
-                commit_properties=commit,
-            )
-            deleted = vacuum(dry_run=True)
-            if deleted:
-                vacuum(dry_run=False)
-            snapshot.create_checkpoint()
-        after = file_sizes(snapshot)
-        return Maintenance(
-            table=table,
-            files_before=len(before),
-            files_after=len(after),
-            bytes_before=sum(before),
-            bytes_after=sum(after),
-            files_deleted=len(deleted),
-        )
+            return maintained(table, snapshot, keep)
 
     def _open(self, table: str, *, version: int | None = None) -> DeltaTable | None:
         """Return a snapshot; None if the table was never written."""

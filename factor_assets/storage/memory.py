@@ -18,6 +18,7 @@ from factor_assets.storage.store import (
     Version,
     newest_write,
     require_columns,
+    require_newest,
     require_same_source,
     version_as_of,
 )
@@ -53,12 +54,13 @@ class MemoryStore:
             commits.append((version, sort_rows(pa.concat_tables([kept, rows]), declared.key)))
             return version
 
-    def append(self, table: str, rows: pa.Table, *, provenance: Provenance) -> Version:
+    def append(self, table: str, rows: pa.Table, *, provenance: Provenance, after: str | None = None) -> Version:
         """Add rows to those that are there; see `Store.append`."""
         declared = declared_table(table).holding(rows.column_names)
         rows = conform(declared, rows)
         with self._lock:
             commits = self._commits.setdefault(table, [])
+            require_newest(table, commits[-1][0].id if commits else "", after)
             stored = commits[-1][1] if commits else declared.schema.empty_table()
             declared = declared.holding(stored.column_names)
             if commits:

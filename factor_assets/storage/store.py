@@ -10,7 +10,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from factor_assets.errors import SourceMixedError, StoreError, did_you_mean
+from factor_assets.errors import SourceMixedError, StoreError, WriteConflictError, did_you_mean
 from factor_assets.storage.slice import EVERYTHING, Slice
 
 
@@ -96,15 +96,23 @@ class Store(Protocol):
         """
         ...
 
-    def append(self, table: str, rows: pa.Table, *, provenance: Provenance) -> Version:
+    def append(self, table: str, rows: pa.Table, *, provenance: Provenance, after: str | None = None) -> Version:
         """Add `rows` to those that are there, atomically; what others add at the same time is kept.
 
         For a ledger, whose rows nothing replaces. It is not idempotent: rows that are added twice are there twice.
 
+        Parameters
+        ----------
+        after
+            Id of the newest version when the rows were chosen, "" for a table without any: nothing is added on top of
+            a newer one.
+
         Raises
         ------
-        UnknownTableError, SchemaMismatchError, SourceMixedError, WriteConflictError
+        UnknownTableError, SchemaMismatchError, SourceMixedError
             As in `write`.
+        WriteConflictError
+            As in `write`, or if there is a newer version than `after`.
         """
         ...
 
@@ -180,6 +188,21 @@ def version_as_of(table: str, versions: Sequence[Version], as_of: datetime | str
 def newest_write(versions: Sequence[Version], part: Slice) -> Version | None:
     """Return the newest write or append whose slice overlaps `part`; `versions` is newest first."""
     return next((v for v in versions if v.operation in ("write", "append") and v.slice.overlaps(part)), None)
+
+
+def require_newest(table: str, newest: str, after: str | None) -> None:
+    """Refuse to add rows that were chosen before another version was made.
+
+    Raises
+    ------
+    WriteConflictError
+        If `after` is neither None nor the newest version's id.
+    """
+    if after not in (None, newest):
+        raise WriteConflictError(
+            f"Table {table!r} has version {newest or 'none'!r} by now; the rows were chosen after {after or 'none'!r}."
+            " Nothing was added; read the table again and choose anew."
+        )
 
 
 def require_same_source(table: str, held: str, given: str) -> None:
