@@ -20,19 +20,26 @@ SQL = re.compile(
     r"|\bselect\s.+\sfrom\b|\binsert\s+into\b|\bdelete\s+from\b|\bdrop\s+table\b"
 )
 
-QUOTING = {"quoted", "_quoted", "bound"}
-"""Functions that return a name as a quoted identifier, or the place of a value that is bound, such as {p0:String}."""
+QUOTING = {"quoted", "_quoted", "bound", "day_of"}
+"""Functions that return a name as a quoted identifier, the place of a value that is bound, such as {p0:String}, or a
+whole number.
+"""
 
 ALLOWED: dict[str, dict[str, str]] = {
     "storage/clickhouse.py": {
         "self.tables_of_rows.commits": "the quoted name of the table of commits",
         "type_of(place, column)": "a type out of the table of ClickHouse's types",
-        "self._conditions(declared, history, live, part, parameters)": "text that this test reads as well",
-        (
-            "inside(None if part.start is None else _day(part.start), None if part.end is None else _day(part.end),"
-            " part.tickers)"
-        ): "text that this test reads as well; its values are bound",
-        "inside(start, end, h.tickers)": "text that this test reads as well; its values are bound",
+        "live_rows(query, declared, history.state, live, part, commit=commit)": "text that this test reads as well",
+        "query.head": "text that this test reads as well",
+    },
+    "storage/clickhouse_where.py": {
+        "_inside(query, start, end, h.tickers)": "text that this test reads as well; its values are bound",
+        "_inside(query, _bound(part.start), _bound(part.end), part.tickers)": "text that this test reads as well",
+        "_not_hidden(query, hidden)": "text that this test reads as well; its values are bound",
+        "_not_hidden_of(query, hidden, commit)": "text that this test reads as well; nothing else is in it",
+        "query.constant('_live', f'SELECT live FROM {commit}')": "the name _live",
+        "query.constant('_hidden', f'SELECT {parts} FROM {commit}')": "the name _hidden",
+        "commit": "the quoted name of the table of commits, and two bound values",
     },
     "storage/clickhouse_log.py": {
         "self._database.commits": "the quoted name of the table of commits",
@@ -40,7 +47,7 @@ ALLOWED: dict[str, dict[str, str]] = {
     },
     "storage/clickhouse_ddl.py": {
         "_on(cluster)": "the quoted name of the cluster",
-        "_COMMITS.format(engine=engine or 'MergeTree', window=window)": "literals in a literal",
+        "_COMMITS.format(engine=f'ReplicatedMergeTree({path})' if cluster else 'MergeTree', window=window)": "literals in one",
         "_definition(place, c)": "a quoted name and a type out of the table of ClickHouse's types",
         "_definition(place, added[name])": "a quoted name and a type out of the table of ClickHouse's types",
         "_text(_declared_name(place))": "a view's text has no parameters: the name of a declared table, escaped",
@@ -149,7 +156,7 @@ def values_in(part: ast.expr, names: Assigned) -> Iterator[ast.expr]:
             below = values
         case ast.Starred(value=value) | ast.GeneratorExp(elt=value) | ast.ListComp(elt=value):
             below = [value]
-        case ast.Call(func=ast.Name(id=name)) if name in QUOTING:
+        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in QUOTING:
             return
         case _ if not below:
             yield part

@@ -24,7 +24,7 @@ import math
 import random
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ from factor_assets.storage.clickhouse_ddl import (
 )
 from factor_assets.storage.clickhouse_log import CommitLog, History, NumberLost
 from factor_assets.storage.clickhouse_upkeep import NOTICE_S, maintained
+from factor_assets.storage.clickhouse_where import END, FIRST, Query, live_rows
 from factor_assets.storage.rows import conform, widened
 from factor_assets.storage.slice import EVERYTHING, Slice, require_inside
 from factor_assets.storage.store import (
@@ -68,8 +69,6 @@ from factor_assets.tables import Table
 from factor_assets.tables import table as declared_table
 
 _RACES = 500
-_FIRST, _END = date(1900, 1, 1), date(2300, 1, 1)
-_FEW_BATCHES = 200
 # Far less than the time in which others could make as many commits as the server remembers the numbers of.
 _SEEN_S = 10.0
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
@@ -177,14 +176,14 @@ class ClickHouseStore:
             said so, so that a quick reader need not look again.
         """
         place = stored(declared)
-        schema = pa.schema([declared.schema.field(name) for name in names])
         live = [batch for batch in history.state.live if part.overlaps(history.slices[batch])]
         if not live:
-            return schema.empty_table()
+            return declared.schema.empty_table().select(list(names))
         there = self.tables_of_rows.columns_of(place)
-        parameters: dict[str, Any] = {}
+        # A query wants a column; what is asked for twice is read once.
+        read = list(dict.fromkeys(names)) or [declared.key[0]]
         wanted = []
-        for name in names:
+        for name in read:
             if name not in there:
                 there = self.tables_of_rows.columns_of(place, again=True)
             column = next(c for c in declared.columns if c.name == name)
@@ -194,20 +193,29 @@ class ClickHouseStore:
             wanted.append(quoted(name) if name in there else absent)
         # Without what is the same in every row: sorting by it took twice the time of reading.
         order = ", ".join([*(quoted(name) for name in place.key if name not in place.fixed), BATCH, ROW])
-        where = self._conditions(declared, history, live, part, parameters)
+        query = Query()
+        table, number = query.bound(declared.name, "String"), query.bound(history.commits[-1].number, "UInt64")
+        commit = f"{self.tables_of_rows.commits} WHERE table_name = {table} AND number = {number}"
+        where = live_rows(query, declared, history.state, live, part, commit=commit)
         source = quoted(self.database, place.rows)
-        sql = f"SELECT {', '.join(wanted)} FROM {source} WHERE {where} ORDER BY {order}"  # noqa: S608 quoted and bound
-        rows = self.tables_of_rows.persist(lambda: self.connection.query_arrow(sql, parameters))
+        sql = f"{query.head}SELECT {', '.join(wanted)} FROM {source} WHERE {where} ORDER BY {order}"  # noqa: S608 quoted and bound
+        rows = self.tables_of_rows.persist(lambda: self.connection.query_arrow(sql, query.parameters))
         if time.monotonic() - began > NOTICE_S / 2:
             newest = history.commits[-1].number
             if self.log.deleted(declared.name, newest).intersection(live):
                 return None
-        if not rows.num_columns:
-            return schema.empty_table()
-        return pa.table([rows[name].cast(schema.field(name).type) for name in names], schema=schema)
+        schema = pa.schema([declared.schema.field(name) for name in read])
+        whole = pa.table([rows[name].cast(schema.field(name).type) for name in read], schema=schema)
+        return whole.select(list(names))
 
-    def insert(self, declared: Table, rows: pa.Table) -> int:
-        """Insert conformed rows as a new batch that no commit names yet, and return its number."""
+    def insert(self, declared: Table, rows: pa.Table, *, newest: bool = False) -> int:
+        """Insert conformed rows as a new batch that no commit names yet, and return its number.
+
+        Parameters
+        ----------
+        newest
+            Whether the rows come after all others with the same keys.
+        """
         place = stored(declared)
         self._require_storable(declared, rows)
         self.tables_of_rows.make(declared)
@@ -219,10 +227,12 @@ class ClickHouseStore:
         sent = _encoded(declared, rows)
 
         def insert() -> int:
-            batch = self.tables_of_rows.new_batch()
+            batch = self.tables_of_rows.new_batch(newest=newest)
             hidden = {BATCH: np.full(n, batch, np.uint64), ROW: np.arange(n, dtype=np.uint32)}
             given = pa.table({**fixed, **{c: sent[c] for c in sent.column_names}, **hidden})
             counted = self.connection.insert_arrow(quoted(self.database, place.rows), given)
+            if self.cluster:  # which counts what it passes on to shards twice
+                counted = self._count(place.rows, batch)
             if counted != n:
                 raise Unreachable(
                     f"ClickHouse at {self.connection.place} counted {counted} rows of {n} that were sent."
@@ -230,6 +240,21 @@ class ClickHouseStore:
             return batch
 
         return self.tables_of_rows.persist(insert)
+
+    def _inserted(self, declared: Table, rows: pa.Table, *, newest: bool, once_more: bool) -> int | None:
+        """Insert rows; None if the database was dropped since it was looked at."""
+        try:
+            return self.insert(declared, rows, newest=newest)
+        except NoSuchTable:
+            if not once_more:
+                raise
+            self.tables_of_rows.forget()
+            self.log.forget()
+            return None
+
+    def _count(self, rows: str, batch: int) -> int:
+        sql = f"SELECT count() AS n FROM {quoted(self.database, rows)} WHERE {BATCH} = {{batch:UInt64}}"  # noqa: S608 quoted and bound
+        return int(self.query(sql, {"batch": batch})["n"][0].as_py())
 
     def _put(
         self,
@@ -257,16 +282,11 @@ class ClickHouseStore:
             if same is not None:
                 return same
             if batch is None:
-                try:
-                    batch = self.insert(declared, encoded)
-                except NoSuchTable:
-                    if n:
-                        raise
-                    # The database was dropped since it was looked at.
-                    self.tables_of_rows.forget()
-                    self.log.forget()
-                    history = self.log.history(table)
-                    continue
+                batch = self._inserted(declared, encoded, newest=operation == "append", once_more=n == 0)
+            if batch is None or time.monotonic() - history.seen_at > _SEEN_S:
+                # Rows took so long that the server may have forgotten the numbers taken since.
+                history = self.log.history(table)
+                continue
             row = commit_row(
                 table=table,
                 number=max(commits[-1].number + 1 if commits else 0, skipped),
@@ -306,45 +326,6 @@ class ClickHouseStore:
         stored_rows = self.rows_of(whole, history, part, whole.column_names)
         return latest if stored_rows is not None and stored_rows.equals(widened(whole, rows)) else None
 
-    def _conditions(
-        self,
-        declared: Table,
-        history: History,
-        live: Sequence[int],
-        part: Slice,
-        parameters: dict[str, Any],
-    ) -> str:
-        """Return what tells the live rows of a slice, and bind its values."""
-
-        def bound(value: Any, kind: str) -> str:
-            name = f"p{len(parameters)}"
-            parameters[name] = value
-            return f"{{{name}:{kind}}}"
-
-        def inside(start: int | None, end: int | None, tickers: frozenset[str] | None) -> list[str]:
-            found = [] if start is None else [f"`date` >= toDate32({bound(start, 'Int32')})"]
-            found += [] if end is None else [f"`date` < toDate32({bound(end, 'Int32')})"]
-            return found + ([] if tickers is None else [f"`ticker` IN {bound(sorted(tickers), 'Array(String)')}"])
-
-        conditions = [f"{quoted(name)} = {bound(value, 'String')}" for name, value in stored(declared).fixed.items()]
-        conditions += inside(
-            None if part.start is None else _day(part.start), None if part.end is None else _day(part.end), part.tickers
-        )
-        if len(live) <= _FEW_BATCHES:
-            conditions.append(f"{BATCH} IN {bound(list(live), 'Array(UInt64)')}")
-        else:
-            table, number = bound(declared.name, "String"), bound(history.commits[-1].number, "UInt64")
-            commits = self.tables_of_rows.commits
-            named = f"SELECT arrayJoin(live) FROM {commits} WHERE table_name = {table} AND number = {number}"  # noqa: S608 quoted and bound
-            conditions.append(f"{BATCH} IN ({named})")
-        for h in history.state.hidden:
-            if h.batch not in live:
-                continue
-            start, end = h.start if h.start > _day(_FIRST) else None, h.end if h.end < _day(_END) else None
-            hidden = [f"{BATCH} = {bound(h.batch, 'UInt64')}", *inside(start, end, h.tickers)]
-            conditions.append(f"NOT ({' AND '.join(hidden)})")
-        return " AND ".join(conditions)
-
     def _require_storable(self, declared: Table, rows: pa.Table) -> None:
         """Refuse dates and times that ClickHouse's types cannot hold."""
         for column in declared.columns:
@@ -352,9 +333,9 @@ class ClickHouseStore:
             if not (is_time or pa.types.is_date(column.type)):
                 continue
             low, high = (
-                (pa.scalar(datetime(d.year, 1, 1, tzinfo=UTC), column.type) for d in (_FIRST, _END))
+                (pa.scalar(datetime(d.year, 1, 1, tzinfo=UTC), column.type) for d in (FIRST, END))
                 if is_time
-                else (pa.scalar(d, column.type) for d in (_FIRST, _END))
+                else (pa.scalar(d, column.type) for d in (FIRST, END))
             )
             outside = pc.or_(pc.less(rows[column.name], low), pc.greater_equal(rows[column.name], high))
             if pc.any(outside).as_py():
@@ -384,11 +365,6 @@ def _open_columns(declared: Table, rows: pa.Table) -> list[str]:
         return []
     fixed = set(declared_table(declared.name).column_names)
     return [name for name in rows.column_names if name not in fixed]
-
-
-def _day(day: date) -> int:
-    """Days since 1970, within what ClickHouse holds."""
-    return max(_FIRST, min(day, _END)).toordinal() - date(1970, 1, 1).toordinal()
 
 
 def _is_declared(name: str) -> bool:

@@ -4,6 +4,7 @@ What does not belong here: any SQL (`clickhouse.py`, `clickhouse_ddl.py`).
 """
 
 import logging
+import os
 import socket
 import threading
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,22 @@ _SETTINGS: Mapping[str, Any] = {
     "max_partitions_per_insert_block": 1000,  # a table by date may hold all years that there are
     "output_format_arrow_low_cardinality_as_dictionary": 1,
     "output_format_arrow_compression_method": "none",  # the transport compresses
+    # An answer is whole or refused, whatever the user's profile says.
+    "limit": 0,
+    "offset": 0,
+    "result_overflow_mode": "throw",
+    "read_overflow_mode": "throw",
+    "sort_overflow_mode": "throw",
+    "timeout_overflow_mode": "throw",
+    "use_query_cache": 0,
+}
+# On a cluster: an insert that was answered is on its shards and most of their replicas, and a query sees all of those.
+_CLUSTER_SETTINGS: Mapping[str, Any] = {
+    "distributed_foreground_insert": 1,
+    "insert_quorum": "auto",
+    "insert_quorum_parallel": 0,
+    "select_sequential_consistency": 1,
+    "skip_unavailable_shards": 0,
 }
 _UNKNOWN_TABLE = {60, 81}
 _ADVICE = {
@@ -74,6 +91,7 @@ class Connection:
         self._chdb_path = chdb_path
         self._reads_only = reads_only
         self._client: Client | None = None
+        self._process = os.getpid()
         self.has_answered = False
         self._lock = threading.Lock()
 
@@ -131,6 +149,8 @@ class Connection:
             self._client = None
 
     def _open(self) -> "Client":
+        if self._process != os.getpid():  # a fork must not talk over its parent's connection
+            self._client, self._lock, self._process = None, threading.Lock(), os.getpid()
         with self._lock:
             if self._client is None:
                 client = self._connect()
@@ -146,10 +166,11 @@ class Connection:
         # It warns of every failure that it raises.
         logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
         chosen = self._settings
+        pinned = {**_SETTINGS, **(_CLUSTER_SETTINGS if chosen.cluster else {})}
         if chosen.interface == "chdb":
             self._chdb_path.mkdir(parents=True, exist_ok=True)
             return clickhouse_connect.get_client(
-                interface="chdb", path=str(self._chdb_path), settings=dict(_SETTINGS), show_clickhouse_errors=True
+                interface="chdb", path=str(self._chdb_path), settings=pinned, show_clickhouse_errors=True
             )
         try:
             socket.getaddrinfo(chosen.host, chosen.port)
@@ -164,7 +185,7 @@ class Connection:
             port=chosen.port,
             username=chosen.user,
             password=self._password,
-            settings=dict(_SETTINGS),
+            settings=pinned,
             send_receive_timeout=int(max(1, chosen.timeout)),
             connect_timeout=10,
             query_retries=0,

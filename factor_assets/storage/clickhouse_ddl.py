@@ -29,8 +29,8 @@ _TYPES: Mapping[pa.DataType, str] = {
     pa.timestamp("us", tz="UTC"): "DateTime64(6, 'UTC')",
 }
 # A commit that is sent again finds its number taken for as long as this many commits are remembered.
-_REMEMBERED_COMMITS, _REMEMBERED_INSERTS = 10_000, 100
-_COMMITS = f"""(
+_REMEMBERED_COMMITS, _REMEMBERED_INSERTS = 100_000, 100
+_COMMITS = """(
     table_name LowCardinality(String),
     number UInt64 CODEC(Delta, ZSTD(1)),
     batch UInt64 CODEC(Delta, ZSTD(1)),
@@ -52,9 +52,9 @@ _COMMITS = f"""(
     previous_at DateTime64(6, 'UTC'),
     committed_at DateTime64(6, 'UTC') DEFAULT greatest(now64(6, 'UTC'), previous_at + toIntervalMicrosecond(1))
 )
-ENGINE = {{engine}}
+ENGINE = {engine}
 ORDER BY (table_name, number)
-SETTINGS {{window}} = {_REMEMBERED_COMMITS}"""
+SETTINGS {window}"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,6 +84,11 @@ class Stored:
     def rows(self) -> str:
         """Name of the table with the rows of every write."""
         return f"rows_{self.name}"
+
+    @property
+    def local(self) -> str:
+        """Name of the table of one shard's rows, on a cluster."""
+        return f"local_{self.rows}"
 
 
 def stored(table: Table) -> Stored:
@@ -120,10 +125,13 @@ def create_database(database: str, *, cluster: str = "") -> str:
 
 def create_commits(database: str, *, cluster: str = "") -> list[str]:
     """Return the statements that make the table of commits: one copy, on every server of a cluster."""
-    # Every server has all commits, whatever shard the rows are on: one path for all of them.
-    engine = f"ReplicatedMergeTree('/clickhouse/tables/{{database}}/{COMMITS}', '{{replica}}')" if cluster else ""
-    window = "replicated_deduplication_window" if cluster else "non_replicated_deduplication_window"
-    body = _COMMITS.format(engine=engine or "MergeTree", window=window)
+    # Every server has all commits, whatever shard the rows are on: one path for all of them. Shards often give their
+    # replicas the same names.
+    path = f"'/clickhouse/tables/{{database}}/{COMMITS}', '{{shard}}-{{replica}}'"
+    window = f"{'' if cluster else 'non_'}replicated_deduplication_window = {_REMEMBERED_COMMITS}"
+    if cluster:
+        window += f", replicated_deduplication_window_seconds = {7 * 86_400}"
+    body = _COMMITS.format(engine=f"ReplicatedMergeTree({path})" if cluster else "MergeTree", window=window)
     return [f"CREATE TABLE IF NOT EXISTS {quoted(database, COMMITS)}{_on(cluster)}\n{body}"]
 
 
@@ -143,7 +151,7 @@ def create_rows(place: Stored, database: str, *, cluster: str = "") -> list[str]
     settings = [f"{'' if cluster else 'non_'}replicated_deduplication_window = {_REMEMBERED_INSERTS}"]
     if any(c.nullable for c in place.columns if c.name in place.key):
         settings.append("allow_nullable_key = 1")
-    local = f"{place.rows}_local" if cluster else place.rows
+    local = place.local if cluster else place.rows
     path = "'/clickhouse/tables/{shard}/{database}/{table}', '{replica}'"
     statement = (
         f"CREATE TABLE IF NOT EXISTS {quoted(database, local)}{_on(cluster)}\n(\n{columns}\n)\n"
@@ -166,7 +174,7 @@ def add_columns(place: Stored, names: Sequence[str], database: str, *, cluster: 
     """Return the statements that add columns, null in every row that is there; readers and writers go on meanwhile."""
     added = {c.name: c for c in place.columns}
     actions = ", ".join(f"ADD COLUMN IF NOT EXISTS {_definition(place, added[name])}" for name in names)
-    targets = [f"{place.rows}_local", place.rows] if cluster else [place.rows]
+    targets = [place.local, place.rows] if cluster else [place.rows]
     return [f"ALTER TABLE {quoted(database, target)}{_on(cluster)} {actions}" for target in targets]
 
 
@@ -178,7 +186,9 @@ def create_view(place: Stored, names: Sequence[str], database: str, *, cluster: 
     names
         Columns that the table of rows has.
     """
-    columns = [c.name for c in place.columns if c.name in set(names)]
+    # Those that are declared first; an open table may have been given others since.
+    declared = [c.name for c in place.columns if c.name in set(names)]
+    columns = [*declared, *(name for name in names if name not in declared)]
     commits = quoted(database, COMMITS)
     if place.fixed:
         chosen = f"startsWith(table_name, '{FACTOR_PREFIX}')"
@@ -187,22 +197,25 @@ def create_view(place: Stored, names: Sequence[str], database: str, *, cluster: 
     newest = (
         f"(table_name, number) IN (SELECT table_name, max(number) FROM {commits} WHERE {chosen} GROUP BY table_name)"  # noqa: S608
     )
-    hidden = ["part.1 = rows._batch"]
+    hidden = ["_part.1 = rows._batch"]
     if "date" in columns:
-        hidden.append("toInt32(rows.`date`) >= part.2 AND toInt32(rows.`date`) < part.3")
+        hidden.append("toInt32(rows.`date`) >= _part.2 AND toInt32(rows.`date`) < _part.3")
     if "ticker" in columns:
-        hidden.append("(empty(part.4) OR has(part.4, rows.`ticker`))")
+        hidden.append("(empty(_part.4) OR has(_part.4, rows.`ticker`))")
     parts = "arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)"
+    join = "GLOBAL INNER JOIN" if cluster else "INNER JOIN"
     return (
         f"CREATE OR REPLACE VIEW {quoted(database, place.name)}{_on(cluster)} AS\n"  # noqa: S608 names only
-        f"WITH (SELECT groupArrayArray({parts}) FROM {commits} WHERE {newest}) AS hidden\n"
+        # One value, so that what is live and what of it is hidden are of the same commits, on every shard.
+        f"WITH (SELECT (groupArrayArray(live), groupArrayArray({parts})) FROM {commits} WHERE {newest}) AS _state\n"
         f"SELECT {', '.join(f'rows.{quoted(name)} AS {quoted(name)}' for name in columns)},"
-        " made.committed_at AS update_time\n"
+        " _made.committed_at AS update_time\n"
         f"FROM {quoted(database, place.rows)} AS rows\n"
-        f"INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM {commits} WHERE {chosen} GROUP BY batch) AS"
-        " made ON made.batch = rows._batch\n"
-        f"WHERE rows._batch IN (SELECT arrayJoin(live) FROM {commits} WHERE {newest})\n"
-        f"AND NOT arrayExists(part -> {' AND '.join(hidden)}, hidden)"
+        f"{join} (SELECT batch, max(committed_at) AS committed_at FROM {commits} WHERE {chosen} GROUP BY batch) AS"
+        " _made ON _made.batch = rows._batch\n"
+        "WHERE rows._batch IN (SELECT arrayJoin(_state.1))\n"
+        "AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))\n"
+        f"OR NOT arrayExists(_part -> {' AND '.join(hidden)}, _state.2))"
     )
 
 

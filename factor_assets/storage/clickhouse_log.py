@@ -14,10 +14,10 @@ from typing import Any
 import pyarrow as pa
 
 from factor_assets.errors import StoreError
-from factor_assets.storage.clickhouse_client import NoSuchTable
+from factor_assets.storage.clickhouse_client import NoSuchTable, Unreachable
 from factor_assets.storage.clickhouse_commits import DESCRIPTION, SCHEMA, Commit, State, commit_of, state_of
 from factor_assets.storage.clickhouse_database import Database
-from factor_assets.storage.clickhouse_ddl import quoted
+from factor_assets.storage.clickhouse_ddl import COMMITS, quoted
 from factor_assets.storage.slice import Slice
 from factor_assets.storage.store import Version, version_as_of
 
@@ -82,6 +82,7 @@ class CommitLog:
                     rows = self._commit_rows(table, since, number=last.number)
                     known = History([*known.commits, *map(commit_of, rows[1:])], state_of(rows[-1]))
         except NoSuchTable:
+            self._require_no_rows()
             known = History([], State())
         if known.commits:
             self._known[table] = known
@@ -119,6 +120,8 @@ class CommitLog:
             while not found:
                 lost_at = lost_at or time.monotonic()
                 if time.monotonic() - lost_at > _NUMBER_LOST_S:
+                    if self._database.cluster:  # token and commit are one there: this replica is behind
+                        raise Unreachable(f"ClickHouse at {self._database.connection.place} is behind its replicas.")
                     return None
                 time.sleep(0.05)
                 found = winner()
@@ -149,6 +152,21 @@ class CommitLog:
         condition = "number > {number:UInt64} AND operation = 'maintain'"
         rows = self._commit_rows(table, condition, columns=("deleted",), number=after)
         return {batch for row in rows for batch in row["deleted"]}
+
+    def _require_no_rows(self) -> None:
+        """Refuse a database that has rows but no commits: somebody dropped them."""
+        sql = (
+            "SELECT countIf(startsWith(name, 'rows_')) AS rows, countIf(name = {c:String}) AS commits"
+            " FROM system.tables WHERE database = {d:String}"
+        )
+        there = self._database.query(sql, {"c": COMMITS, "d": self._database.name}).to_pylist()[0]
+        # Another writer may have made both by now, the commits first.
+        if there["rows"] and not there["commits"]:
+            raise StoreError(
+                f"The database {self._database.name!r} at {self._database.connection.place} has rows, but its table"
+                f" {COMMITS!r} is gone, without which nobody knows which of them are live. Restore it from a backup, or"
+                " drop the database and materialise again."
+            )
 
     def _load(self, table: str) -> History:
         """Return the history of a table of which nothing is known yet."""

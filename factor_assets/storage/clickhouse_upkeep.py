@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from factor_assets.errors import StoreError
 from factor_assets.storage.clickhouse_commits import State, commit_row
 from factor_assets.storage.clickhouse_ddl import BATCH, COMMITS, Stored, quoted, stored
+from factor_assets.storage.clickhouse_log import History, NumberLost
 from factor_assets.storage.slice import EVERYTHING
 from factor_assets.storage.store import Maintenance, Provenance
 from factor_assets.tables import table as declared_table
 
 if TYPE_CHECKING:
     from factor_assets.storage.clickhouse import ClickHouseStore
-    from factor_assets.storage.clickhouse_log import History
 
 # Readers that begin before maintenance says what it deletes have this long to end, or else look again.
 NOTICE_S = 1.0
@@ -78,7 +78,7 @@ def _maintain(store: "ClickHouseStore", place: Stored, names: Sequence[str], kee
         )["batch"].to_pylist()
         delete += [batch for batch in old if batch not in committed]
     for first in range(0, len(delete), _AT_ONCE):
-        target = f"{place.rows}_local" if store.cluster else place.rows
+        target = place.local if store.cluster else place.rows
         on = f" ON CLUSTER {quoted(store.cluster)}" if store.cluster else ""
         store.connection.command(
             f"ALTER TABLE {quoted(store.database, target)}{on} DELETE WHERE {BATCH} IN {{batches:Array(UInt64)}}"
@@ -134,7 +134,7 @@ def _join(store: "ClickHouseStore", name: str) -> None:
 def _commit(
     store: "ClickHouseStore",
     name: str,
-    history: "History",
+    history: History,
     state: State,
     *,
     batch: int,
@@ -143,21 +143,28 @@ def _commit(
 ) -> None:
     """Commit maintenance on top of a history; where a writer was faster, the next maintenance does it."""
     newest = history.commits[-1]
-    row = commit_row(
-        table=name,
-        number=newest.number + 1,
-        batch=batch,
-        operation="maintain",
-        part=EVERYTHING,
-        n_rows=n_rows,
-        digest="",
-        provenance=Provenance(source=newest.version.provenance.source),
-        columns=(),
-        state=state,
-        deleted=deleted,
-        previous_at=newest.version.committed_at,
-    )
-    store.log.add(row)
+    number = newest.number + 1
+    while True:
+        row = commit_row(
+            table=name,
+            number=number,
+            batch=batch,
+            operation="maintain",
+            part=EVERYTHING,
+            n_rows=n_rows,
+            digest="",
+            provenance=Provenance(source=newest.version.provenance.source),
+            columns=(),
+            state=state,
+            deleted=deleted,
+            previous_at=newest.version.committed_at,
+        )
+        try:
+            store.log.add(row)
+        except NumberLost:
+            number += 1
+        else:
+            return
 
 
 def _sizes(store: "ClickHouseStore", place: Stored) -> tuple[int, int]:
@@ -165,6 +172,6 @@ def _sizes(store: "ClickHouseStore", place: Stored) -> tuple[int, int]:
     found = store.query(
         "SELECT count() AS files, sum(bytes_on_disk) AS bytes FROM system.parts WHERE active AND database = {d:String}"
         " AND table IN {t:Array(String)}",
-        {"d": store.database, "t": [place.rows, f"{place.rows}_local"]},
+        {"d": store.database, "t": [place.rows, place.local]},
     )
     return int(found["files"][0].as_py()), int(found["bytes"][0].as_py() or 0)

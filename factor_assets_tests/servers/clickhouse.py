@@ -30,6 +30,7 @@ from factor_assets_tests.servers.fault_proxy import FaultProxy
 
 WRITER, WRITER_PASSWORD = "writer", 'it\'s a "secret" \\ &<'
 READER, READER_PASSWORD = "reader", "look, do not touch"
+BRIEF, BRIEF_PASSWORD = "brief", "a few rows"
 URL_VARIABLE = "CLICKHOUSE_TEST_URL"
 
 CONFIG = """<clickhouse>
@@ -40,12 +41,15 @@ CONFIG = """<clickhouse>
 </clickhouse>
 """
 USERS = """<clickhouse>
-  <profiles><default/><looking><readonly>2</readonly></looking></profiles>
+  <profiles><default/><looking><readonly>2</readonly></looking>
+    <brief><limit>5</limit><max_result_rows>9</max_result_rows><result_overflow_mode>break</result_overflow_mode></brief>
+  </profiles>
   <quotas><default/></quotas>
   <users>
     <default><password/>{loopback}<profile>default</profile><quota>default</quota></default>
     <writer><password>it's a "secret" \\ &amp;&lt;</password>{loopback}<profile>default</profile>
       <quota>default</quota></writer>
+    <brief><password>a few rows</password>{loopback}<profile>brief</profile><quota>default</quota></brief>
     <reader><password>look, do not touch</password>{loopback}<profile>looking</profile><quota>default</quota></reader>
   </users>
 </clickhouse>

@@ -9,7 +9,7 @@ import pytest
 
 import factor_assets.storage.clickhouse as module
 from factor_assets.errors import SchemaMismatchError, StoreError
-from factor_assets.storage import clickhouse_upkeep
+from factor_assets.storage import clickhouse_upkeep, clickhouse_where
 from factor_assets.storage.clickhouse import ClickHouseStore
 from factor_assets.storage.clickhouse_commits import State, digest_of, replaced
 from factor_assets.storage.clickhouse_ddl import BATCH, quoted
@@ -198,7 +198,7 @@ class TestProperties:
     def test_more_batches_than_a_query_names_and_many_hidden_parts(
         self, store: ClickHouseStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(module, "_FEW_BATCHES", 3)
+        monkeypatch.setattr(clickhouse_where, "FEW_BATCHES", 3)
         store.write(
             FACTOR, span(JANUARY, 40), factor_rows(block(JANUARY, 40, ["A", "B"], value=0)), provenance=PROVENANCE
         )

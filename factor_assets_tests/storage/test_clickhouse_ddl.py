@@ -67,14 +67,14 @@ class TestProperties:
             assert view.startswith(f"CREATE OR REPLACE VIEW `d`.`{'factor_values' if '/' in name else name}` AS")
 
     def test_places_of_all_tables_differ(self) -> None:
-        places = [stored(table(name)) for name in (*NAMES, "libraries/rows_mine")]
-        names = [name for place in places for name in (place.name, place.rows)]
+        places = [stored(table(name)) for name in (*NAMES, "libraries/rows_mine", "libraries/mine_local")]
+        names = [name for place in places for name in (place.name, place.rows, place.local)]
         assert len(set(names)) == len(names)
 
     def test_a_cluster_has_a_table_a_shard_and_one_over_them(self) -> None:
         local, over = create_rows(stored(table("prices")), "d", cluster="prod")
         assert "ENGINE = ReplicatedMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}')" in local
-        assert over.endswith("ENGINE = Distributed(`prod`, `d`, `rows_prices_local`, cityHash64(`ticker`))")
+        assert over.endswith("ENGINE = Distributed(`prod`, `d`, `local_rows_prices`, cityHash64(`ticker`))")
 
 
 class TestErrors:

@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS `factor_assets`.`commits`
 )
 ENGINE = MergeTree
 ORDER BY (table_name, number)
-SETTINGS non_replicated_deduplication_window = 10000;
+SETTINGS non_replicated_deduplication_window = 100000;
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_corporate_actions`
 (
@@ -45,12 +45,13 @@ ORDER BY (`date`, `ticker`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100;
 
 CREATE OR REPLACE VIEW `factor_assets`.`corporate_actions` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'corporate_actions' GROUP BY table_name)) AS hidden
-SELECT rows.`date` AS `date`, rows.`ticker` AS `ticker`, rows.`dividend` AS `dividend`, rows.`split` AS `split`, rows.`implied_adjustment` AS `implied_adjustment`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'corporate_actions' GROUP BY table_name)) AS _state
+SELECT rows.`date` AS `date`, rows.`ticker` AS `ticker`, rows.`dividend` AS `dividend`, rows.`split` AS `split`, rows.`implied_adjustment` AS `implied_adjustment`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_corporate_actions` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'corporate_actions' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'corporate_actions' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch AND toInt32(rows.`date`) >= part.2 AND toInt32(rows.`date`) < part.3 AND (empty(part.4) OR has(part.4, rows.`ticker`)), hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'corporate_actions' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch AND toInt32(rows.`date`) >= _part.2 AND toInt32(rows.`date`) < _part.3 AND (empty(_part.4) OR has(_part.4, rows.`ticker`)), _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_document_scores`
 (
@@ -76,12 +77,13 @@ ORDER BY (`date`, `ticker`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100;
 
 CREATE OR REPLACE VIEW `factor_assets`.`document_scores` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'document_scores' GROUP BY table_name)) AS hidden
-SELECT rows.`date` AS `date`, rows.`ticker` AS `ticker`, rows.`news_sentiment` AS `news_sentiment`, rows.`rating_ceo_statement` AS `rating_ceo_statement`, rows.`rating_esg_initiatives` AS `rating_esg_initiatives`, rows.`rating_market_trends` AS `rating_market_trends`, rows.`rating_risk_factors` AS `rating_risk_factors`, rows.`rating_strategic_priorities` AS `rating_strategic_priorities`, rows.`filing_similarity` AS `filing_similarity`, rows.`filing_length` AS `filing_length`, rows.`filing_tone` AS `filing_tone`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'document_scores' GROUP BY table_name)) AS _state
+SELECT rows.`date` AS `date`, rows.`ticker` AS `ticker`, rows.`news_sentiment` AS `news_sentiment`, rows.`rating_ceo_statement` AS `rating_ceo_statement`, rows.`rating_esg_initiatives` AS `rating_esg_initiatives`, rows.`rating_market_trends` AS `rating_market_trends`, rows.`rating_risk_factors` AS `rating_risk_factors`, rows.`rating_strategic_priorities` AS `rating_strategic_priorities`, rows.`filing_similarity` AS `filing_similarity`, rows.`filing_length` AS `filing_length`, rows.`filing_tone` AS `filing_tone`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_document_scores` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'document_scores' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'document_scores' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch AND toInt32(rows.`date`) >= part.2 AND toInt32(rows.`date`) < part.3 AND (empty(part.4) OR has(part.4, rows.`ticker`)), hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'document_scores' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch AND toInt32(rows.`date`) >= _part.2 AND toInt32(rows.`date`) < _part.3 AND (empty(_part.4) OR has(_part.4, rows.`ticker`)), _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_factor_correlations`
 (
@@ -104,12 +106,13 @@ ORDER BY (`factor_type`, `factor_name`, `other_type`, `other_name`, _batch, _row
 SETTINGS non_replicated_deduplication_window = 100;
 
 CREATE OR REPLACE VIEW `factor_assets`.`factor_correlations` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_correlations' GROUP BY table_name)) AS hidden
-SELECT rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`other_name` AS `other_name`, rows.`other_type` AS `other_type`, rows.`return_correlation` AS `return_correlation`, rows.`rank_correlation` AS `rank_correlation`, rows.`cluster` AS `cluster`, rows.`place` AS `place`, rows.`universe` AS `universe`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_correlations' GROUP BY table_name)) AS _state
+SELECT rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`other_name` AS `other_name`, rows.`other_type` AS `other_type`, rows.`return_correlation` AS `return_correlation`, rows.`rank_correlation` AS `rank_correlation`, rows.`cluster` AS `cluster`, rows.`place` AS `place`, rows.`universe` AS `universe`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_factor_correlations` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'factor_correlations' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_correlations' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch, hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'factor_correlations' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch, _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_factor_details`
 (
@@ -141,12 +144,13 @@ ORDER BY (`ticker`, `factor_type`, `factor_name`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100;
 
 CREATE OR REPLACE VIEW `factor_assets`.`factor_details` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_details' GROUP BY table_name)) AS hidden
-SELECT rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`test_date` AS `test_date`, rows.`ticker` AS `ticker`, rows.`alpha` AS `alpha`, rows.`beta` AS `beta`, rows.`tstat` AS `tstat`, rows.`pvalue` AS `pvalue`, rows.`rsquared` AS `rsquared`, rows.`conf_int_lower` AS `conf_int_lower`, rows.`conf_int_upper` AS `conf_int_upper`, rows.`n_observations` AS `n_observations`, rows.`alpha_tstat` AS `alpha_tstat`, rows.`newey_west_tstat` AS `newey_west_tstat`, rows.`newey_west_pvalue` AS `newey_west_pvalue`, rows.`start_date` AS `start_date`, rows.`end_date` AS `end_date`, rows.`universe` AS `universe`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_details' GROUP BY table_name)) AS _state
+SELECT rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`test_date` AS `test_date`, rows.`ticker` AS `ticker`, rows.`alpha` AS `alpha`, rows.`beta` AS `beta`, rows.`tstat` AS `tstat`, rows.`pvalue` AS `pvalue`, rows.`rsquared` AS `rsquared`, rows.`conf_int_lower` AS `conf_int_lower`, rows.`conf_int_upper` AS `conf_int_upper`, rows.`n_observations` AS `n_observations`, rows.`alpha_tstat` AS `alpha_tstat`, rows.`newey_west_tstat` AS `newey_west_tstat`, rows.`newey_west_pvalue` AS `newey_west_pvalue`, rows.`start_date` AS `start_date`, rows.`end_date` AS `end_date`, rows.`universe` AS `universe`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_factor_details` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'factor_details' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_details' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch AND (empty(part.4) OR has(part.4, rows.`ticker`)), hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'factor_details' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch AND (empty(_part.4) OR has(_part.4, rows.`ticker`)), _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_factor_event_curves`
 (
@@ -167,12 +171,13 @@ ORDER BY (`factor_type`, `factor_name`, `offset`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100;
 
 CREATE OR REPLACE VIEW `factor_assets`.`factor_event_curves` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_event_curves' GROUP BY table_name)) AS hidden
-SELECT rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`offset` AS `offset`, rows.`top_curve` AS `top_curve`, rows.`bottom_curve` AS `bottom_curve`, rows.`n_sorts` AS `n_sorts`, rows.`universe` AS `universe`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_event_curves' GROUP BY table_name)) AS _state
+SELECT rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`offset` AS `offset`, rows.`top_curve` AS `top_curve`, rows.`bottom_curve` AS `bottom_curve`, rows.`n_sorts` AS `n_sorts`, rows.`universe` AS `universe`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_factor_event_curves` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'factor_event_curves' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_event_curves' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch, hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'factor_event_curves' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch, _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_factor_evidence`
 (
@@ -224,12 +229,13 @@ ORDER BY (`factor_type`, `factor_name`, `horizon`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100;
 
 CREATE OR REPLACE VIEW `factor_assets`.`factor_evidence` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_evidence' GROUP BY table_name)) AS hidden
-SELECT rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`horizon` AS `horizon`, rows.`test_date` AS `test_date`, rows.`start_date` AS `start_date`, rows.`end_date` AS `end_date`, rows.`has_holdout` AS `has_holdout`, rows.`n_sessions` AS `n_sessions`, rows.`mean_ic` AS `mean_ic`, rows.`mean_rank_ic` AS `mean_rank_ic`, rows.`icir` AS `icir`, rows.`mean_rank_ic_tstat` AS `mean_rank_ic_tstat`, rows.`rank_ic_pvalue` AS `rank_ic_pvalue`, rows.`bonferroni_pvalue` AS `bonferroni_pvalue`, rows.`holm_pvalue` AS `holm_pvalue`, rows.`fdr_pvalue` AS `fdr_pvalue`, rows.`fdr_any_pvalue` AS `fdr_any_pvalue`, rows.`n_trials` AS `n_trials`, rows.`hit_rate` AS `hit_rate`, rows.`monotonicity_pvalue` AS `monotonicity_pvalue`, rows.`session_sharpe_ratio` AS `session_sharpe_ratio`, rows.`probabilistic_sharpe_ratio` AS `probabilistic_sharpe_ratio`, rows.`deflated_sharpe_ratio` AS `deflated_sharpe_ratio`, rows.`min_track_record` AS `min_track_record`, rows.`mean_rank_autocorrelation` AS `mean_rank_autocorrelation`, rows.`mean_turnover` AS `mean_turnover`, rows.`mean_coverage` AS `mean_coverage`, rows.`median_capacity` AS `median_capacity`, rows.`fama_macbeth_premium` AS `fama_macbeth_premium`, rows.`fama_macbeth_tstat` AS `fama_macbeth_tstat`, rows.`random_portfolio_pvalue` AS `random_portfolio_pvalue`, rows.`closest_factor` AS `closest_factor`, rows.`closest_correlation` AS `closest_correlation`, rows.`neutralised_on` AS `neutralised_on`, rows.`marginal_rank_ic` AS `marginal_rank_ic`, rows.`marginal_rank_ic_tstat` AS `marginal_rank_ic_tstat`, rows.`reason` AS `reason`, rows.`universe` AS `universe`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_evidence' GROUP BY table_name)) AS _state
+SELECT rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`horizon` AS `horizon`, rows.`test_date` AS `test_date`, rows.`start_date` AS `start_date`, rows.`end_date` AS `end_date`, rows.`has_holdout` AS `has_holdout`, rows.`n_sessions` AS `n_sessions`, rows.`mean_ic` AS `mean_ic`, rows.`mean_rank_ic` AS `mean_rank_ic`, rows.`icir` AS `icir`, rows.`mean_rank_ic_tstat` AS `mean_rank_ic_tstat`, rows.`rank_ic_pvalue` AS `rank_ic_pvalue`, rows.`bonferroni_pvalue` AS `bonferroni_pvalue`, rows.`holm_pvalue` AS `holm_pvalue`, rows.`fdr_pvalue` AS `fdr_pvalue`, rows.`fdr_any_pvalue` AS `fdr_any_pvalue`, rows.`n_trials` AS `n_trials`, rows.`hit_rate` AS `hit_rate`, rows.`monotonicity_pvalue` AS `monotonicity_pvalue`, rows.`session_sharpe_ratio` AS `session_sharpe_ratio`, rows.`probabilistic_sharpe_ratio` AS `probabilistic_sharpe_ratio`, rows.`deflated_sharpe_ratio` AS `deflated_sharpe_ratio`, rows.`min_track_record` AS `min_track_record`, rows.`mean_rank_autocorrelation` AS `mean_rank_autocorrelation`, rows.`mean_turnover` AS `mean_turnover`, rows.`mean_coverage` AS `mean_coverage`, rows.`median_capacity` AS `median_capacity`, rows.`fama_macbeth_premium` AS `fama_macbeth_premium`, rows.`fama_macbeth_tstat` AS `fama_macbeth_tstat`, rows.`random_portfolio_pvalue` AS `random_portfolio_pvalue`, rows.`closest_factor` AS `closest_factor`, rows.`closest_correlation` AS `closest_correlation`, rows.`neutralised_on` AS `neutralised_on`, rows.`marginal_rank_ic` AS `marginal_rank_ic`, rows.`marginal_rank_ic_tstat` AS `marginal_rank_ic_tstat`, rows.`reason` AS `reason`, rows.`universe` AS `universe`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_factor_evidence` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'factor_evidence' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_evidence' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch, hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'factor_evidence' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch, _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_factor_information`
 (
@@ -252,12 +258,13 @@ ORDER BY (`date`, `factor_type`, `factor_name`, `horizon`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100;
 
 CREATE OR REPLACE VIEW `factor_assets`.`factor_information` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_information' GROUP BY table_name)) AS hidden
-SELECT rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`date` AS `date`, rows.`horizon` AS `horizon`, rows.`ic` AS `ic`, rows.`rank_ic` AS `rank_ic`, rows.`n_pairs` AS `n_pairs`, rows.`universe` AS `universe`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_information' GROUP BY table_name)) AS _state
+SELECT rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`date` AS `date`, rows.`horizon` AS `horizon`, rows.`ic` AS `ic`, rows.`rank_ic` AS `rank_ic`, rows.`n_pairs` AS `n_pairs`, rows.`universe` AS `universe`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_factor_information` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'factor_information' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_information' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch AND toInt32(rows.`date`) >= part.2 AND toInt32(rows.`date`) < part.3, hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'factor_information' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch AND toInt32(rows.`date`) >= _part.2 AND toInt32(rows.`date`) < _part.3, _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_factor_quantiles`
 (
@@ -279,12 +286,13 @@ ORDER BY (`date`, `factor_type`, `factor_name`, `quantile`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100;
 
 CREATE OR REPLACE VIEW `factor_assets`.`factor_quantiles` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_quantiles' GROUP BY table_name)) AS hidden
-SELECT rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`date` AS `date`, rows.`quantile` AS `quantile`, rows.`quantile_return` AS `quantile_return`, rows.`n_tickers` AS `n_tickers`, rows.`universe` AS `universe`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_quantiles' GROUP BY table_name)) AS _state
+SELECT rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`date` AS `date`, rows.`quantile` AS `quantile`, rows.`quantile_return` AS `quantile_return`, rows.`n_tickers` AS `n_tickers`, rows.`universe` AS `universe`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_factor_quantiles` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'factor_quantiles' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_quantiles' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch AND toInt32(rows.`date`) >= part.2 AND toInt32(rows.`date`) < part.3, hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'factor_quantiles' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch AND toInt32(rows.`date`) >= _part.2 AND toInt32(rows.`date`) < _part.3, _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_factor_rolling_betas`
 (
@@ -307,12 +315,13 @@ ORDER BY (`ticker`, `factor_type`, `factor_name`, `date`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100;
 
 CREATE OR REPLACE VIEW `factor_assets`.`factor_rolling_betas` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_rolling_betas' GROUP BY table_name)) AS hidden
-SELECT rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`date` AS `date`, rows.`ticker` AS `ticker`, rows.`rolling_beta` AS `rolling_beta`, rows.`rolling_beta_tstat` AS `rolling_beta_tstat`, rows.`rolling_rsquared` AS `rolling_rsquared`, rows.`n_observations` AS `n_observations`, rows.`universe` AS `universe`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_rolling_betas' GROUP BY table_name)) AS _state
+SELECT rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`date` AS `date`, rows.`ticker` AS `ticker`, rows.`rolling_beta` AS `rolling_beta`, rows.`rolling_beta_tstat` AS `rolling_beta_tstat`, rows.`rolling_rsquared` AS `rolling_rsquared`, rows.`n_observations` AS `n_observations`, rows.`universe` AS `universe`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_factor_rolling_betas` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'factor_rolling_betas' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_rolling_betas' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch AND toInt32(rows.`date`) >= part.2 AND toInt32(rows.`date`) < part.3 AND (empty(part.4) OR has(part.4, rows.`ticker`)), hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'factor_rolling_betas' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch AND toInt32(rows.`date`) >= _part.2 AND toInt32(rows.`date`) < _part.3 AND (empty(_part.4) OR has(_part.4, rows.`ticker`)), _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_factor_selection`
 (
@@ -344,12 +353,13 @@ ORDER BY (`scope`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100;
 
 CREATE OR REPLACE VIEW `factor_assets`.`factor_selection` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_selection' GROUP BY table_name)) AS hidden
-SELECT rows.`scope` AS `scope`, rows.`n_factors` AS `n_factors`, rows.`n_sessions` AS `n_sessions`, rows.`start_date` AS `start_date`, rows.`end_date` AS `end_date`, rows.`best_factor` AS `best_factor`, rows.`best_sharpe_ratio` AS `best_sharpe_ratio`, rows.`overfitting_probability` AS `overfitting_probability`, rows.`degradation_slope` AS `degradation_slope`, rows.`loss_probability` AS `loss_probability`, rows.`superior_ability_pvalue` AS `superior_ability_pvalue`, rows.`superior_ability_pvalue_lower` AS `superior_ability_pvalue_lower`, rows.`superior_ability_pvalue_upper` AS `superior_ability_pvalue_upper`, rows.`grs_statistic` AS `grs_statistic`, rows.`grs_pvalue` AS `grs_pvalue`, rows.`n_trials` AS `n_trials`, rows.`reason` AS `reason`, rows.`universe` AS `universe`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_selection' GROUP BY table_name)) AS _state
+SELECT rows.`scope` AS `scope`, rows.`n_factors` AS `n_factors`, rows.`n_sessions` AS `n_sessions`, rows.`start_date` AS `start_date`, rows.`end_date` AS `end_date`, rows.`best_factor` AS `best_factor`, rows.`best_sharpe_ratio` AS `best_sharpe_ratio`, rows.`overfitting_probability` AS `overfitting_probability`, rows.`degradation_slope` AS `degradation_slope`, rows.`loss_probability` AS `loss_probability`, rows.`superior_ability_pvalue` AS `superior_ability_pvalue`, rows.`superior_ability_pvalue_lower` AS `superior_ability_pvalue_lower`, rows.`superior_ability_pvalue_upper` AS `superior_ability_pvalue_upper`, rows.`grs_statistic` AS `grs_statistic`, rows.`grs_pvalue` AS `grs_pvalue`, rows.`n_trials` AS `n_trials`, rows.`reason` AS `reason`, rows.`universe` AS `universe`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_factor_selection` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'factor_selection' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_selection' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch, hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'factor_selection' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch, _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_factor_spanning`
 (
@@ -376,12 +386,13 @@ ORDER BY (`factor_type`, `factor_name`, `benchmark`, `coefficient`, _batch, _row
 SETTINGS non_replicated_deduplication_window = 100;
 
 CREATE OR REPLACE VIEW `factor_assets`.`factor_spanning` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_spanning' GROUP BY table_name)) AS hidden
-SELECT rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`benchmark` AS `benchmark`, rows.`coefficient` AS `coefficient`, rows.`loading` AS `loading`, rows.`loading_tstat` AS `loading_tstat`, rows.`loading_pvalue` AS `loading_pvalue`, rows.`spanning_rsquared` AS `spanning_rsquared`, rows.`n_sessions` AS `n_sessions`, rows.`start_date` AS `start_date`, rows.`end_date` AS `end_date`, rows.`reason` AS `reason`, rows.`universe` AS `universe`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_spanning' GROUP BY table_name)) AS _state
+SELECT rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`benchmark` AS `benchmark`, rows.`coefficient` AS `coefficient`, rows.`loading` AS `loading`, rows.`loading_tstat` AS `loading_tstat`, rows.`loading_pvalue` AS `loading_pvalue`, rows.`spanning_rsquared` AS `spanning_rsquared`, rows.`n_sessions` AS `n_sessions`, rows.`start_date` AS `start_date`, rows.`end_date` AS `end_date`, rows.`reason` AS `reason`, rows.`universe` AS `universe`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_factor_spanning` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'factor_spanning' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_spanning' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch, hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'factor_spanning' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch, _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_factor_summary`
 (
@@ -420,12 +431,13 @@ ORDER BY (`factor_type`, `factor_name`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100;
 
 CREATE OR REPLACE VIEW `factor_assets`.`factor_summary` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_summary' GROUP BY table_name)) AS hidden
-SELECT rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`test_date` AS `test_date`, rows.`start_date` AS `start_date`, rows.`end_date` AS `end_date`, rows.`avg_beta` AS `avg_beta`, rows.`avg_tstat` AS `avg_tstat`, rows.`avg_rsquared` AS `avg_rsquared`, rows.`significant_stocks` AS `significant_stocks`, rows.`total_stocks` AS `total_stocks`, rows.`annualized_return` AS `annualized_return`, rows.`annualized_volatility` AS `annualized_volatility`, rows.`sharpe_ratio` AS `sharpe_ratio`, rows.`max_drawdown` AS `max_drawdown`, rows.`description` AS `description`, rows.`mean_factor_return` AS `mean_factor_return`, rows.`factor_return_tstat` AS `factor_return_tstat`, rows.`mean_rank_ic` AS `mean_rank_ic`, rows.`rank_ic_tstat` AS `rank_ic_tstat`, rows.`mean_coverage` AS `mean_coverage`, rows.`mean_turnover` AS `mean_turnover`, rows.`n_sessions` AS `n_sessions`, rows.`n_null_sessions` AS `n_null_sessions`, rows.`universe` AS `universe`, rows.`membership` AS `membership`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_summary' GROUP BY table_name)) AS _state
+SELECT rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`test_date` AS `test_date`, rows.`start_date` AS `start_date`, rows.`end_date` AS `end_date`, rows.`avg_beta` AS `avg_beta`, rows.`avg_tstat` AS `avg_tstat`, rows.`avg_rsquared` AS `avg_rsquared`, rows.`significant_stocks` AS `significant_stocks`, rows.`total_stocks` AS `total_stocks`, rows.`annualized_return` AS `annualized_return`, rows.`annualized_volatility` AS `annualized_volatility`, rows.`sharpe_ratio` AS `sharpe_ratio`, rows.`max_drawdown` AS `max_drawdown`, rows.`description` AS `description`, rows.`mean_factor_return` AS `mean_factor_return`, rows.`factor_return_tstat` AS `factor_return_tstat`, rows.`mean_rank_ic` AS `mean_rank_ic`, rows.`rank_ic_tstat` AS `rank_ic_tstat`, rows.`mean_coverage` AS `mean_coverage`, rows.`mean_turnover` AS `mean_turnover`, rows.`n_sessions` AS `n_sessions`, rows.`n_null_sessions` AS `n_null_sessions`, rows.`universe` AS `universe`, rows.`membership` AS `membership`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_factor_summary` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'factor_summary' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_summary' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch, hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'factor_summary' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch, _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_factor_timeseries`
 (
@@ -456,12 +468,13 @@ ORDER BY (`date`, `factor_type`, `factor_name`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100;
 
 CREATE OR REPLACE VIEW `factor_assets`.`factor_timeseries` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_timeseries' GROUP BY table_name)) AS hidden
-SELECT rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`date` AS `date`, rows.`factor_value` AS `factor_value`, rows.`high_portfolio_return` AS `high_portfolio_return`, rows.`low_portfolio_return` AS `low_portfolio_return`, rows.`n_ranked` AS `n_ranked`, rows.`n_high` AS `n_high`, rows.`n_low` AS `n_low`, rows.`n_missing_returns` AS `n_missing_returns`, rows.`n_missing_market_caps` AS `n_missing_market_caps`, rows.`reason` AS `reason`, rows.`rank_ic` AS `rank_ic`, rows.`coverage` AS `coverage`, rows.`turnover` AS `turnover`, rows.`universe` AS `universe`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_timeseries' GROUP BY table_name)) AS _state
+SELECT rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`date` AS `date`, rows.`factor_value` AS `factor_value`, rows.`high_portfolio_return` AS `high_portfolio_return`, rows.`low_portfolio_return` AS `low_portfolio_return`, rows.`n_ranked` AS `n_ranked`, rows.`n_high` AS `n_high`, rows.`n_low` AS `n_low`, rows.`n_missing_returns` AS `n_missing_returns`, rows.`n_missing_market_caps` AS `n_missing_market_caps`, rows.`reason` AS `reason`, rows.`rank_ic` AS `rank_ic`, rows.`coverage` AS `coverage`, rows.`turnover` AS `turnover`, rows.`universe` AS `universe`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_factor_timeseries` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'factor_timeseries' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_timeseries' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch AND toInt32(rows.`date`) >= part.2 AND toInt32(rows.`date`) < part.3, hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'factor_timeseries' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch AND toInt32(rows.`date`) >= _part.2 AND toInt32(rows.`date`) < _part.3, _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_factor_trading`
 (
@@ -483,12 +496,13 @@ ORDER BY (`date`, `factor_type`, `factor_name`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100;
 
 CREATE OR REPLACE VIEW `factor_assets`.`factor_trading` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_trading' GROUP BY table_name)) AS hidden
-SELECT rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`date` AS `date`, rows.`rank_autocorrelation` AS `rank_autocorrelation`, rows.`turnover` AS `turnover`, rows.`capacity` AS `capacity`, rows.`universe` AS `universe`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_trading' GROUP BY table_name)) AS _state
+SELECT rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`date` AS `date`, rows.`rank_autocorrelation` AS `rank_autocorrelation`, rows.`turnover` AS `turnover`, rows.`capacity` AS `capacity`, rows.`universe` AS `universe`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_factor_trading` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'factor_trading' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_trading' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch AND toInt32(rows.`date`) >= part.2 AND toInt32(rows.`date`) < part.3, hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'factor_trading' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch AND toInt32(rows.`date`) >= _part.2 AND toInt32(rows.`date`) < _part.3, _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_factor_variants`
 (
@@ -511,12 +525,13 @@ ORDER BY (`date`, `factor_type`, `factor_name`, `variant`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100;
 
 CREATE OR REPLACE VIEW `factor_assets`.`factor_variants` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_variants' GROUP BY table_name)) AS hidden
-SELECT rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`date` AS `date`, rows.`variant` AS `variant`, rows.`variant_return` AS `variant_return`, rows.`variant_turnover` AS `variant_turnover`, rows.`reason` AS `reason`, rows.`universe` AS `universe`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_variants' GROUP BY table_name)) AS _state
+SELECT rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`date` AS `date`, rows.`variant` AS `variant`, rows.`variant_return` AS `variant_return`, rows.`variant_turnover` AS `variant_turnover`, rows.`reason` AS `reason`, rows.`universe` AS `universe`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_factor_variants` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'factor_variants' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'factor_variants' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch AND toInt32(rows.`date`) >= part.2 AND toInt32(rows.`date`) < part.3, hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'factor_variants' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch AND toInt32(rows.`date`) >= _part.2 AND toInt32(rows.`date`) < _part.3, _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_facts`
 (
@@ -545,12 +560,13 @@ ORDER BY (`ticker`, `concept`, `fact_unit`, `period_end`, `period_start`, `filed
 SETTINGS non_replicated_deduplication_window = 100, allow_nullable_key = 1;
 
 CREATE OR REPLACE VIEW `factor_assets`.`facts` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'facts' GROUP BY table_name)) AS hidden
-SELECT rows.`ticker` AS `ticker`, rows.`cik` AS `cik`, rows.`concept` AS `concept`, rows.`period_start` AS `period_start`, rows.`period_end` AS `period_end`, rows.`duration` AS `duration`, rows.`fact_value` AS `fact_value`, rows.`fact_unit` AS `fact_unit`, rows.`fiscal_year` AS `fiscal_year`, rows.`fiscal_quarter` AS `fiscal_quarter`, rows.`form` AS `form`, rows.`accession` AS `accession`, rows.`filed` AS `filed`, rows.`accepted_at` AS `accepted_at`, rows.`known_from` AS `known_from`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'facts' GROUP BY table_name)) AS _state
+SELECT rows.`ticker` AS `ticker`, rows.`cik` AS `cik`, rows.`concept` AS `concept`, rows.`period_start` AS `period_start`, rows.`period_end` AS `period_end`, rows.`duration` AS `duration`, rows.`fact_value` AS `fact_value`, rows.`fact_unit` AS `fact_unit`, rows.`fiscal_year` AS `fiscal_year`, rows.`fiscal_quarter` AS `fiscal_quarter`, rows.`form` AS `form`, rows.`accession` AS `accession`, rows.`filed` AS `filed`, rows.`accepted_at` AS `accepted_at`, rows.`known_from` AS `known_from`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_facts` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'facts' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'facts' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch AND (empty(part.4) OR has(part.4, rows.`ticker`)), hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'facts' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch AND (empty(_part.4) OR has(_part.4, rows.`ticker`)), _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_filing_texts`
 (
@@ -578,12 +594,13 @@ ORDER BY (`ticker`, `accession`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100;
 
 CREATE OR REPLACE VIEW `factor_assets`.`filing_texts` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'filing_texts' GROUP BY table_name)) AS hidden
-SELECT rows.`ticker` AS `ticker`, rows.`accession` AS `accession`, rows.`form` AS `form`, rows.`report_date` AS `report_date`, rows.`filed` AS `filed`, rows.`known_from` AS `known_from`, rows.`document_id` AS `document_id`, rows.`n_words` AS `n_words`, rows.`similarity_cosine` AS `similarity_cosine`, rows.`similarity_jaccard` AS `similarity_jaccard`, rows.`tone` AS `tone`, rows.`negative_share` AS `negative_share`, rows.`previous_accession` AS `previous_accession`, rows.`error` AS `error`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'filing_texts' GROUP BY table_name)) AS _state
+SELECT rows.`ticker` AS `ticker`, rows.`accession` AS `accession`, rows.`form` AS `form`, rows.`report_date` AS `report_date`, rows.`filed` AS `filed`, rows.`known_from` AS `known_from`, rows.`document_id` AS `document_id`, rows.`n_words` AS `n_words`, rows.`similarity_cosine` AS `similarity_cosine`, rows.`similarity_jaccard` AS `similarity_jaccard`, rows.`tone` AS `tone`, rows.`negative_share` AS `negative_share`, rows.`previous_accession` AS `previous_accession`, rows.`error` AS `error`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_filing_texts` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'filing_texts' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'filing_texts' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch AND (empty(part.4) OR has(part.4, rows.`ticker`)), hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'filing_texts' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch AND (empty(_part.4) OR has(_part.4, rows.`ticker`)), _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_filings`
 (
@@ -606,12 +623,13 @@ ORDER BY (`ticker`, `accession`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100;
 
 CREATE OR REPLACE VIEW `factor_assets`.`filings` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'filings' GROUP BY table_name)) AS hidden
-SELECT rows.`ticker` AS `ticker`, rows.`cik` AS `cik`, rows.`accession` AS `accession`, rows.`form` AS `form`, rows.`filed` AS `filed`, rows.`accepted_at` AS `accepted_at`, rows.`report_date` AS `report_date`, rows.`primary_document` AS `primary_document`, rows.`known_from` AS `known_from`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'filings' GROUP BY table_name)) AS _state
+SELECT rows.`ticker` AS `ticker`, rows.`cik` AS `cik`, rows.`accession` AS `accession`, rows.`form` AS `form`, rows.`filed` AS `filed`, rows.`accepted_at` AS `accepted_at`, rows.`report_date` AS `report_date`, rows.`primary_document` AS `primary_document`, rows.`known_from` AS `known_from`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_filings` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'filings' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'filings' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch AND (empty(part.4) OR has(part.4, rows.`ticker`)), hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'filings' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch AND (empty(_part.4) OR has(_part.4, rows.`ticker`)), _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_fundamentals`
 (
@@ -688,12 +706,13 @@ ORDER BY (`date`, `ticker`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100;
 
 CREATE OR REPLACE VIEW `factor_assets`.`fundamentals` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'fundamentals' GROUP BY table_name)) AS hidden
-SELECT rows.`date` AS `date`, rows.`ticker` AS `ticker`, rows.`fundamentals_period_end` AS `fundamentals_period_end`, rows.`fundamentals_known_from` AS `fundamentals_known_from`, rows.`shares_filed` AS `shares_filed`, rows.`reporting_currency` AS `reporting_currency`, rows.`assets` AS `assets`, rows.`assets_year_ago` AS `assets_year_ago`, rows.`current_assets` AS `current_assets`, rows.`current_assets_year_ago` AS `current_assets_year_ago`, rows.`cash` AS `cash`, rows.`cash_year_ago` AS `cash_year_ago`, rows.`receivables` AS `receivables`, rows.`receivables_year_ago` AS `receivables_year_ago`, rows.`inventory` AS `inventory`, rows.`inventory_year_ago` AS `inventory_year_ago`, rows.`property_plant_equipment` AS `property_plant_equipment`, rows.`property_plant_equipment_year_ago` AS `property_plant_equipment_year_ago`, rows.`liabilities` AS `liabilities`, rows.`liabilities_year_ago` AS `liabilities_year_ago`, rows.`current_liabilities` AS `current_liabilities`, rows.`current_liabilities_year_ago` AS `current_liabilities_year_ago`, rows.`short_term_debt` AS `short_term_debt`, rows.`short_term_debt_year_ago` AS `short_term_debt_year_ago`, rows.`long_term_debt` AS `long_term_debt`, rows.`long_term_debt_year_ago` AS `long_term_debt_year_ago`, rows.`book_equity` AS `book_equity`, rows.`book_equity_year_ago` AS `book_equity_year_ago`, rows.`retained_earnings` AS `retained_earnings`, rows.`retained_earnings_year_ago` AS `retained_earnings_year_ago`, rows.`revenue_ttm` AS `revenue_ttm`, rows.`revenue_ttm_year_ago` AS `revenue_ttm_year_ago`, rows.`cost_of_revenue_ttm` AS `cost_of_revenue_ttm`, rows.`cost_of_revenue_ttm_year_ago` AS `cost_of_revenue_ttm_year_ago`, rows.`gross_profit_ttm` AS `gross_profit_ttm`, rows.`gross_profit_ttm_year_ago` AS `gross_profit_ttm_year_ago`, rows.`operating_income_ttm` AS `operating_income_ttm`, rows.`operating_income_ttm_year_ago` AS `operating_income_ttm_year_ago`, rows.`interest_expense_ttm` AS `interest_expense_ttm`, rows.`interest_expense_ttm_year_ago` AS `interest_expense_ttm_year_ago`, rows.`pretax_income_ttm` AS `pretax_income_ttm`, rows.`pretax_income_ttm_year_ago` AS `pretax_income_ttm_year_ago`, rows.`income_tax_ttm` AS `income_tax_ttm`, rows.`income_tax_ttm_year_ago` AS `income_tax_ttm_year_ago`, rows.`net_income_ttm` AS `net_income_ttm`, rows.`net_income_ttm_year_ago` AS `net_income_ttm_year_ago`, rows.`operating_cash_flow_ttm` AS `operating_cash_flow_ttm`, rows.`operating_cash_flow_ttm_year_ago` AS `operating_cash_flow_ttm_year_ago`, rows.`capital_expenditure_ttm` AS `capital_expenditure_ttm`, rows.`capital_expenditure_ttm_year_ago` AS `capital_expenditure_ttm_year_ago`, rows.`depreciation_ttm` AS `depreciation_ttm`, rows.`depreciation_ttm_year_ago` AS `depreciation_ttm_year_ago`, rows.`research_development_ttm` AS `research_development_ttm`, rows.`research_development_ttm_year_ago` AS `research_development_ttm_year_ago`, rows.`selling_general_administrative_ttm` AS `selling_general_administrative_ttm`, rows.`selling_general_administrative_ttm_year_ago` AS `selling_general_administrative_ttm_year_ago`, rows.`dividends_paid_ttm` AS `dividends_paid_ttm`, rows.`dividends_paid_ttm_year_ago` AS `dividends_paid_ttm_year_ago`, rows.`stock_issued_ttm` AS `stock_issued_ttm`, rows.`stock_issued_ttm_year_ago` AS `stock_issued_ttm_year_ago`, rows.`stock_repurchased_ttm` AS `stock_repurchased_ttm`, rows.`stock_repurchased_ttm_year_ago` AS `stock_repurchased_ttm_year_ago`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'fundamentals' GROUP BY table_name)) AS _state
+SELECT rows.`date` AS `date`, rows.`ticker` AS `ticker`, rows.`fundamentals_period_end` AS `fundamentals_period_end`, rows.`fundamentals_known_from` AS `fundamentals_known_from`, rows.`shares_filed` AS `shares_filed`, rows.`reporting_currency` AS `reporting_currency`, rows.`assets` AS `assets`, rows.`assets_year_ago` AS `assets_year_ago`, rows.`current_assets` AS `current_assets`, rows.`current_assets_year_ago` AS `current_assets_year_ago`, rows.`cash` AS `cash`, rows.`cash_year_ago` AS `cash_year_ago`, rows.`receivables` AS `receivables`, rows.`receivables_year_ago` AS `receivables_year_ago`, rows.`inventory` AS `inventory`, rows.`inventory_year_ago` AS `inventory_year_ago`, rows.`property_plant_equipment` AS `property_plant_equipment`, rows.`property_plant_equipment_year_ago` AS `property_plant_equipment_year_ago`, rows.`liabilities` AS `liabilities`, rows.`liabilities_year_ago` AS `liabilities_year_ago`, rows.`current_liabilities` AS `current_liabilities`, rows.`current_liabilities_year_ago` AS `current_liabilities_year_ago`, rows.`short_term_debt` AS `short_term_debt`, rows.`short_term_debt_year_ago` AS `short_term_debt_year_ago`, rows.`long_term_debt` AS `long_term_debt`, rows.`long_term_debt_year_ago` AS `long_term_debt_year_ago`, rows.`book_equity` AS `book_equity`, rows.`book_equity_year_ago` AS `book_equity_year_ago`, rows.`retained_earnings` AS `retained_earnings`, rows.`retained_earnings_year_ago` AS `retained_earnings_year_ago`, rows.`revenue_ttm` AS `revenue_ttm`, rows.`revenue_ttm_year_ago` AS `revenue_ttm_year_ago`, rows.`cost_of_revenue_ttm` AS `cost_of_revenue_ttm`, rows.`cost_of_revenue_ttm_year_ago` AS `cost_of_revenue_ttm_year_ago`, rows.`gross_profit_ttm` AS `gross_profit_ttm`, rows.`gross_profit_ttm_year_ago` AS `gross_profit_ttm_year_ago`, rows.`operating_income_ttm` AS `operating_income_ttm`, rows.`operating_income_ttm_year_ago` AS `operating_income_ttm_year_ago`, rows.`interest_expense_ttm` AS `interest_expense_ttm`, rows.`interest_expense_ttm_year_ago` AS `interest_expense_ttm_year_ago`, rows.`pretax_income_ttm` AS `pretax_income_ttm`, rows.`pretax_income_ttm_year_ago` AS `pretax_income_ttm_year_ago`, rows.`income_tax_ttm` AS `income_tax_ttm`, rows.`income_tax_ttm_year_ago` AS `income_tax_ttm_year_ago`, rows.`net_income_ttm` AS `net_income_ttm`, rows.`net_income_ttm_year_ago` AS `net_income_ttm_year_ago`, rows.`operating_cash_flow_ttm` AS `operating_cash_flow_ttm`, rows.`operating_cash_flow_ttm_year_ago` AS `operating_cash_flow_ttm_year_ago`, rows.`capital_expenditure_ttm` AS `capital_expenditure_ttm`, rows.`capital_expenditure_ttm_year_ago` AS `capital_expenditure_ttm_year_ago`, rows.`depreciation_ttm` AS `depreciation_ttm`, rows.`depreciation_ttm_year_ago` AS `depreciation_ttm_year_ago`, rows.`research_development_ttm` AS `research_development_ttm`, rows.`research_development_ttm_year_ago` AS `research_development_ttm_year_ago`, rows.`selling_general_administrative_ttm` AS `selling_general_administrative_ttm`, rows.`selling_general_administrative_ttm_year_ago` AS `selling_general_administrative_ttm_year_ago`, rows.`dividends_paid_ttm` AS `dividends_paid_ttm`, rows.`dividends_paid_ttm_year_ago` AS `dividends_paid_ttm_year_ago`, rows.`stock_issued_ttm` AS `stock_issued_ttm`, rows.`stock_issued_ttm_year_ago` AS `stock_issued_ttm_year_ago`, rows.`stock_repurchased_ttm` AS `stock_repurchased_ttm`, rows.`stock_repurchased_ttm_year_ago` AS `stock_repurchased_ttm_year_ago`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_fundamentals` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'fundamentals' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'fundamentals' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch AND toInt32(rows.`date`) >= part.2 AND toInt32(rows.`date`) < part.3 AND (empty(part.4) OR has(part.4, rows.`ticker`)), hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'fundamentals' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch AND toInt32(rows.`date`) >= _part.2 AND toInt32(rows.`date`) < _part.3 AND (empty(_part.4) OR has(_part.4, rows.`ticker`)), _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_language_model_calls`
 (
@@ -719,12 +738,13 @@ ORDER BY (`called_at`, `call_id`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100, allow_nullable_key = 1;
 
 CREATE OR REPLACE VIEW `factor_assets`.`language_model_calls` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'language_model_calls' GROUP BY table_name)) AS hidden
-SELECT rows.`call_id` AS `call_id`, rows.`called_at` AS `called_at`, rows.`purpose` AS `purpose`, rows.`document_id` AS `document_id`, rows.`prompt_version` AS `prompt_version`, rows.`model` AS `model`, rows.`parameters` AS `parameters`, rows.`input_tokens` AS `input_tokens`, rows.`output_tokens` AS `output_tokens`, rows.`cost` AS `cost`, rows.`latency` AS `latency`, rows.`error` AS `error`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'language_model_calls' GROUP BY table_name)) AS _state
+SELECT rows.`call_id` AS `call_id`, rows.`called_at` AS `called_at`, rows.`purpose` AS `purpose`, rows.`document_id` AS `document_id`, rows.`prompt_version` AS `prompt_version`, rows.`model` AS `model`, rows.`parameters` AS `parameters`, rows.`input_tokens` AS `input_tokens`, rows.`output_tokens` AS `output_tokens`, rows.`cost` AS `cost`, rows.`latency` AS `latency`, rows.`error` AS `error`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_language_model_calls` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'language_model_calls' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'language_model_calls' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch, hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'language_model_calls' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch, _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_news`
 (
@@ -748,12 +768,13 @@ ORDER BY (`date`, `ticker`, `document_id`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100, allow_nullable_key = 1;
 
 CREATE OR REPLACE VIEW `factor_assets`.`news` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'news' GROUP BY table_name)) AS hidden
-SELECT rows.`date` AS `date`, rows.`ticker` AS `ticker`, rows.`document_id` AS `document_id`, rows.`published_at` AS `published_at`, rows.`published_on` AS `published_on`, rows.`title` AS `title`, rows.`url` AS `url`, rows.`content` AS `content`, rows.`provider` AS `provider`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'news' GROUP BY table_name)) AS _state
+SELECT rows.`date` AS `date`, rows.`ticker` AS `ticker`, rows.`document_id` AS `document_id`, rows.`published_at` AS `published_at`, rows.`published_on` AS `published_on`, rows.`title` AS `title`, rows.`url` AS `url`, rows.`content` AS `content`, rows.`provider` AS `provider`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_news` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'news' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'news' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch AND toInt32(rows.`date`) >= part.2 AND toInt32(rows.`date`) < part.3 AND (empty(part.4) OR has(part.4, rows.`ticker`)), hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'news' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch AND toInt32(rows.`date`) >= _part.2 AND toInt32(rows.`date`) < _part.3 AND (empty(_part.4) OR has(_part.4, rows.`ticker`)), _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_news_sentiments`
 (
@@ -778,12 +799,13 @@ ORDER BY (`date`, `ticker`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100;
 
 CREATE OR REPLACE VIEW `factor_assets`.`news_sentiments` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'news_sentiments' GROUP BY table_name)) AS hidden
-SELECT rows.`date` AS `date`, rows.`ticker` AS `ticker`, rows.`sentiment` AS `sentiment`, rows.`confidence` AS `confidence`, rows.`justification` AS `justification`, rows.`n_articles` AS `n_articles`, rows.`error` AS `error`, rows.`model` AS `model`, rows.`prompt_version` AS `prompt_version`, rows.`call_id` AS `call_id`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'news_sentiments' GROUP BY table_name)) AS _state
+SELECT rows.`date` AS `date`, rows.`ticker` AS `ticker`, rows.`sentiment` AS `sentiment`, rows.`confidence` AS `confidence`, rows.`justification` AS `justification`, rows.`n_articles` AS `n_articles`, rows.`error` AS `error`, rows.`model` AS `model`, rows.`prompt_version` AS `prompt_version`, rows.`call_id` AS `call_id`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_news_sentiments` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'news_sentiments' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'news_sentiments' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch AND toInt32(rows.`date`) >= part.2 AND toInt32(rows.`date`) < part.3 AND (empty(part.4) OR has(part.4, rows.`ticker`)), hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'news_sentiments' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch AND toInt32(rows.`date`) >= _part.2 AND toInt32(rows.`date`) < _part.3 AND (empty(_part.4) OR has(_part.4, rows.`ticker`)), _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_price_history`
 (
@@ -811,12 +833,13 @@ ORDER BY (`ticker`, `date`, `fetched_at`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100, allow_nullable_key = 1;
 
 CREATE OR REPLACE VIEW `factor_assets`.`price_history` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'price_history' GROUP BY table_name)) AS hidden
-SELECT rows.`ticker` AS `ticker`, rows.`date` AS `date`, rows.`open` AS `open`, rows.`high` AS `high`, rows.`low` AS `low`, rows.`close` AS `close`, rows.`volume` AS `volume`, rows.`dividend` AS `dividend`, rows.`split` AS `split`, rows.`adjusted_close` AS `adjusted_close`, rows.`shares_outstanding` AS `shares_outstanding`, rows.`sector` AS `sector`, rows.`issue` AS `issue`, rows.`fetched_at` AS `fetched_at`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'price_history' GROUP BY table_name)) AS _state
+SELECT rows.`ticker` AS `ticker`, rows.`date` AS `date`, rows.`open` AS `open`, rows.`high` AS `high`, rows.`low` AS `low`, rows.`close` AS `close`, rows.`volume` AS `volume`, rows.`dividend` AS `dividend`, rows.`split` AS `split`, rows.`adjusted_close` AS `adjusted_close`, rows.`shares_outstanding` AS `shares_outstanding`, rows.`sector` AS `sector`, rows.`issue` AS `issue`, rows.`fetched_at` AS `fetched_at`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_price_history` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'price_history' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'price_history' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch AND toInt32(rows.`date`) >= part.2 AND toInt32(rows.`date`) < part.3 AND (empty(part.4) OR has(part.4, rows.`ticker`)), hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'price_history' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch AND toInt32(rows.`date`) >= _part.2 AND toInt32(rows.`date`) < _part.3 AND (empty(_part.4) OR has(_part.4, rows.`ticker`)), _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_prices`
 (
@@ -841,12 +864,13 @@ ORDER BY (`date`, `ticker`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100;
 
 CREATE OR REPLACE VIEW `factor_assets`.`prices` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'prices' GROUP BY table_name)) AS hidden
-SELECT rows.`date` AS `date`, rows.`ticker` AS `ticker`, rows.`open` AS `open`, rows.`high` AS `high`, rows.`low` AS `low`, rows.`close` AS `close`, rows.`volume` AS `volume`, rows.`total_return_factor` AS `total_return_factor`, rows.`split_factor` AS `split_factor`, rows.`shares_outstanding` AS `shares_outstanding`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'prices' GROUP BY table_name)) AS _state
+SELECT rows.`date` AS `date`, rows.`ticker` AS `ticker`, rows.`open` AS `open`, rows.`high` AS `high`, rows.`low` AS `low`, rows.`close` AS `close`, rows.`volume` AS `volume`, rows.`total_return_factor` AS `total_return_factor`, rows.`split_factor` AS `split_factor`, rows.`shares_outstanding` AS `shares_outstanding`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_prices` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'prices' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'prices' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch AND toInt32(rows.`date`) >= part.2 AND toInt32(rows.`date`) < part.3 AND (empty(part.4) OR has(part.4, rows.`ticker`)), hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'prices' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch AND toInt32(rows.`date`) >= _part.2 AND toInt32(rows.`date`) < _part.3 AND (empty(_part.4) OR has(_part.4, rows.`ticker`)), _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_promoted_factors`
 (
@@ -875,12 +899,13 @@ ORDER BY (`factor_type`, `factor_name`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100;
 
 CREATE OR REPLACE VIEW `factor_assets`.`promoted_factors` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'promoted_factors' GROUP BY table_name)) AS hidden
-SELECT rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`promoted` AS `promoted`, rows.`reasons` AS `reasons`, rows.`test_date` AS `test_date`, rows.`mean_rank_ic` AS `mean_rank_ic`, rows.`holm_pvalue` AS `holm_pvalue`, rows.`deflated_sharpe_ratio` AS `deflated_sharpe_ratio`, rows.`mean_turnover` AS `mean_turnover`, rows.`median_capacity` AS `median_capacity`, rows.`mean_coverage` AS `mean_coverage`, rows.`closest_factor` AS `closest_factor`, rows.`closest_correlation` AS `closest_correlation`, rows.`n_trials` AS `n_trials`, rows.`universe` AS `universe`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'promoted_factors' GROUP BY table_name)) AS _state
+SELECT rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`promoted` AS `promoted`, rows.`reasons` AS `reasons`, rows.`test_date` AS `test_date`, rows.`mean_rank_ic` AS `mean_rank_ic`, rows.`holm_pvalue` AS `holm_pvalue`, rows.`deflated_sharpe_ratio` AS `deflated_sharpe_ratio`, rows.`mean_turnover` AS `mean_turnover`, rows.`median_capacity` AS `median_capacity`, rows.`mean_coverage` AS `mean_coverage`, rows.`closest_factor` AS `closest_factor`, rows.`closest_correlation` AS `closest_correlation`, rows.`n_trials` AS `n_trials`, rows.`universe` AS `universe`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_promoted_factors` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'promoted_factors' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'promoted_factors' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch, hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'promoted_factors' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch, _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_report_ratings`
 (
@@ -909,12 +934,13 @@ ORDER BY (`ticker`, `report_date`, `topic`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100, allow_nullable_key = 1;
 
 CREATE OR REPLACE VIEW `factor_assets`.`report_ratings` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'report_ratings' GROUP BY table_name)) AS hidden
-SELECT rows.`ticker` AS `ticker`, rows.`report_date` AS `report_date`, rows.`topic` AS `topic`, rows.`rating` AS `rating`, rows.`justification` AS `justification`, rows.`key_figures` AS `key_figures`, rows.`year_over_year` AS `year_over_year`, rows.`confidence` AS `confidence`, rows.`error` AS `error`, rows.`model` AS `model`, rows.`prompt_version` AS `prompt_version`, rows.`call_id` AS `call_id`, rows.`document_key` AS `document_key`, rows.`document_id` AS `document_id`, rows.`known_from` AS `known_from`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'report_ratings' GROUP BY table_name)) AS _state
+SELECT rows.`ticker` AS `ticker`, rows.`report_date` AS `report_date`, rows.`topic` AS `topic`, rows.`rating` AS `rating`, rows.`justification` AS `justification`, rows.`key_figures` AS `key_figures`, rows.`year_over_year` AS `year_over_year`, rows.`confidence` AS `confidence`, rows.`error` AS `error`, rows.`model` AS `model`, rows.`prompt_version` AS `prompt_version`, rows.`call_id` AS `call_id`, rows.`document_key` AS `document_key`, rows.`document_id` AS `document_id`, rows.`known_from` AS `known_from`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_report_ratings` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'report_ratings' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'report_ratings' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch AND (empty(part.4) OR has(part.4, rows.`ticker`)), hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'report_ratings' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch AND (empty(_part.4) OR has(_part.4, rows.`ticker`)), _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_reports`
 (
@@ -938,12 +964,13 @@ ORDER BY (`ticker`, `report_date`, `document_key`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100, allow_nullable_key = 1;
 
 CREATE OR REPLACE VIEW `factor_assets`.`reports` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'reports' GROUP BY table_name)) AS hidden
-SELECT rows.`ticker` AS `ticker`, rows.`report_date` AS `report_date`, rows.`document_key` AS `document_key`, rows.`etag` AS `etag`, rows.`document_id` AS `document_id`, rows.`n_pages` AS `n_pages`, rows.`n_words` AS `n_words`, rows.`n_sections` AS `n_sections`, rows.`known_from` AS `known_from`, rows.`error` AS `error`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'reports' GROUP BY table_name)) AS _state
+SELECT rows.`ticker` AS `ticker`, rows.`report_date` AS `report_date`, rows.`document_key` AS `document_key`, rows.`etag` AS `etag`, rows.`document_id` AS `document_id`, rows.`n_pages` AS `n_pages`, rows.`n_words` AS `n_words`, rows.`n_sections` AS `n_sections`, rows.`known_from` AS `known_from`, rows.`error` AS `error`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_reports` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'reports' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'reports' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch AND (empty(part.4) OR has(part.4, rows.`ticker`)), hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'reports' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch AND (empty(_part.4) OR has(_part.4, rows.`ticker`)), _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_style_returns`
 (
@@ -963,12 +990,13 @@ ORDER BY (`date`, `portfolio`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100;
 
 CREATE OR REPLACE VIEW `factor_assets`.`style_returns` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'style_returns' GROUP BY table_name)) AS hidden
-SELECT rows.`date` AS `date`, rows.`portfolio` AS `portfolio`, rows.`portfolio_return` AS `portfolio_return`, rows.`n_tickers` AS `n_tickers`, rows.`universe` AS `universe`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'style_returns' GROUP BY table_name)) AS _state
+SELECT rows.`date` AS `date`, rows.`portfolio` AS `portfolio`, rows.`portfolio_return` AS `portfolio_return`, rows.`n_tickers` AS `n_tickers`, rows.`universe` AS `universe`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_style_returns` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'style_returns' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'style_returns' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch AND toInt32(rows.`date`) >= part.2 AND toInt32(rows.`date`) < part.3, hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'style_returns' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch AND toInt32(rows.`date`) >= _part.2 AND toInt32(rows.`date`) < _part.3, _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_trials`
 (
@@ -995,12 +1023,13 @@ ORDER BY (`tried_at`, `trial_id`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100;
 
 CREATE OR REPLACE VIEW `factor_assets`.`trials` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'trials' GROUP BY table_name)) AS hidden
-SELECT rows.`trial_id` AS `trial_id`, rows.`tried_at` AS `tried_at`, rows.`tried_by` AS `tried_by`, rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`formula` AS `formula`, rows.`code_version` AS `code_version`, rows.`universe` AS `universe`, rows.`horizon` AS `horizon`, rows.`start_date` AS `start_date`, rows.`end_date` AS `end_date`, rows.`has_holdout` AS `has_holdout`, rows.`statistic` AS `statistic`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'trials' GROUP BY table_name)) AS _state
+SELECT rows.`trial_id` AS `trial_id`, rows.`tried_at` AS `tried_at`, rows.`tried_by` AS `tried_by`, rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`formula` AS `formula`, rows.`code_version` AS `code_version`, rows.`universe` AS `universe`, rows.`horizon` AS `horizon`, rows.`start_date` AS `start_date`, rows.`end_date` AS `end_date`, rows.`has_holdout` AS `has_holdout`, rows.`statistic` AS `statistic`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_trials` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'trials' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'trials' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch, hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'trials' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch, _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_universe`
 (
@@ -1020,12 +1049,13 @@ ORDER BY (`date`, `ticker`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100;
 
 CREATE OR REPLACE VIEW `factor_assets`.`universe` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'universe' GROUP BY table_name)) AS hidden
-SELECT rows.`date` AS `date`, rows.`ticker` AS `ticker`, rows.`sector` AS `sector`, rows.`universe` AS `universe`, rows.`membership` AS `membership`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'universe' GROUP BY table_name)) AS _state
+SELECT rows.`date` AS `date`, rows.`ticker` AS `ticker`, rows.`sector` AS `sector`, rows.`universe` AS `universe`, rows.`membership` AS `membership`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_universe` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'universe' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'universe' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch AND toInt32(rows.`date`) >= part.2 AND toInt32(rows.`date`) < part.3 AND (empty(part.4) OR has(part.4, rows.`ticker`)), hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'universe' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch AND toInt32(rows.`date`) >= _part.2 AND toInt32(rows.`date`) < _part.3 AND (empty(_part.4) OR has(_part.4, rows.`ticker`)), _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_variant_evidence`
 (
@@ -1053,12 +1083,13 @@ ORDER BY (`factor_type`, `factor_name`, `variant`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100;
 
 CREATE OR REPLACE VIEW `factor_assets`.`variant_evidence` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'variant_evidence' GROUP BY table_name)) AS hidden
-SELECT rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`variant` AS `variant`, rows.`start_date` AS `start_date`, rows.`end_date` AS `end_date`, rows.`n_sessions` AS `n_sessions`, rows.`mean_variant_return` AS `mean_variant_return`, rows.`variant_return_tstat` AS `variant_return_tstat`, rows.`variant_volatility` AS `variant_volatility`, rows.`variant_sharpe_ratio` AS `variant_sharpe_ratio`, rows.`variant_max_drawdown` AS `variant_max_drawdown`, rows.`mean_variant_turnover` AS `mean_variant_turnover`, rows.`reason` AS `reason`, rows.`universe` AS `universe`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'variant_evidence' GROUP BY table_name)) AS _state
+SELECT rows.`factor_name` AS `factor_name`, rows.`factor_type` AS `factor_type`, rows.`variant` AS `variant`, rows.`start_date` AS `start_date`, rows.`end_date` AS `end_date`, rows.`n_sessions` AS `n_sessions`, rows.`mean_variant_return` AS `mean_variant_return`, rows.`variant_return_tstat` AS `variant_return_tstat`, rows.`variant_volatility` AS `variant_volatility`, rows.`variant_sharpe_ratio` AS `variant_sharpe_ratio`, rows.`variant_max_drawdown` AS `variant_max_drawdown`, rows.`mean_variant_turnover` AS `mean_variant_turnover`, rows.`reason` AS `reason`, rows.`universe` AS `universe`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_variant_evidence` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'variant_evidence' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'variant_evidence' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch, hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'variant_evidence' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch, _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_factor_values`
 (
@@ -1078,12 +1109,13 @@ ORDER BY (`factor_type`, `factor_name`, `date`, `ticker`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100;
 
 CREATE OR REPLACE VIEW `factor_assets`.`factor_values` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE startsWith(table_name, 'factors/') GROUP BY table_name)) AS hidden
-SELECT rows.`factor_type` AS `factor_type`, rows.`factor_name` AS `factor_name`, rows.`date` AS `date`, rows.`ticker` AS `ticker`, rows.`value` AS `value`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE startsWith(table_name, 'factors/') GROUP BY table_name)) AS _state
+SELECT rows.`factor_type` AS `factor_type`, rows.`factor_name` AS `factor_name`, rows.`date` AS `date`, rows.`ticker` AS `ticker`, rows.`value` AS `value`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_factor_values` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE startsWith(table_name, 'factors/') GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE startsWith(table_name, 'factors/') GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch AND toInt32(rows.`date`) >= part.2 AND toInt32(rows.`date`) < part.3 AND (empty(part.4) OR has(part.4, rows.`ticker`)), hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE startsWith(table_name, 'factors/') GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch AND toInt32(rows.`date`) >= _part.2 AND toInt32(rows.`date`) < _part.3 AND (empty(_part.4) OR has(_part.4, rows.`ticker`)), _state.2));
 
 CREATE TABLE IF NOT EXISTS `factor_assets`.`rows_library_mine`
 (
@@ -1100,11 +1132,12 @@ ORDER BY (`date`, `ticker`, _batch, _row)
 SETTINGS non_replicated_deduplication_window = 100;
 
 CREATE OR REPLACE VIEW `factor_assets`.`library_mine` AS
-WITH (SELECT groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers)) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'libraries/mine' GROUP BY table_name)) AS hidden
-SELECT rows.`date` AS `date`, rows.`ticker` AS `ticker`, rows.`source` AS `source`, made.committed_at AS update_time
+WITH (SELECT (groupArrayArray(live), groupArrayArray(arrayZip(hidden_batches, hidden_starts, hidden_ends, hidden_tickers))) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'libraries/mine' GROUP BY table_name)) AS _state
+SELECT rows.`date` AS `date`, rows.`ticker` AS `ticker`, rows.`source` AS `source`, _made.committed_at AS update_time
 FROM `factor_assets`.`rows_library_mine` AS rows
-INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'libraries/mine' GROUP BY batch) AS made ON made.batch = rows._batch
-WHERE rows._batch IN (SELECT arrayJoin(live) FROM `factor_assets`.`commits` WHERE (table_name, number) IN (SELECT table_name, max(number) FROM `factor_assets`.`commits` WHERE table_name = 'libraries/mine' GROUP BY table_name))
-AND NOT arrayExists(part -> part.1 = rows._batch AND toInt32(rows.`date`) >= part.2 AND toInt32(rows.`date`) < part.3 AND (empty(part.4) OR has(part.4, rows.`ticker`)), hidden);
+INNER JOIN (SELECT batch, max(committed_at) AS committed_at FROM `factor_assets`.`commits` WHERE table_name = 'libraries/mine' GROUP BY batch) AS _made ON _made.batch = rows._batch
+WHERE rows._batch IN (SELECT arrayJoin(_state.1))
+AND (rows._batch NOT IN (SELECT arrayJoin(arrayMap(_part -> _part.1, _state.2)))
+OR NOT arrayExists(_part -> _part.1 = rows._batch AND toInt32(rows.`date`) >= _part.2 AND toInt32(rows.`date`) < _part.3 AND (empty(_part.4) OR has(_part.4, rows.`ticker`)), _state.2));
 
 ALTER TABLE `factor_assets`.`rows_library_mine` ADD COLUMN IF NOT EXISTS `first` Nullable(Float64) CODEC(ZSTD(1));
