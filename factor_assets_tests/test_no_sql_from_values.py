@@ -47,7 +47,7 @@ ALLOWED: dict[str, dict[str, str]] = {
     },
     "storage/clickhouse_ddl.py": {
         "_on(cluster)": "the quoted name of the cluster",
-        "_COMMITS.format(engine=f'ReplicatedMergeTree({path})' if cluster else 'MergeTree', window=window)": "literals in one",
+        "_COMMITS.format(engine=engine, window=window)": "literals in a literal",
         "_definition(place, c)": "a quoted name and a type out of the table of ClickHouse's types",
         "_definition(place, added[name])": "a quoted name and a type out of the table of ClickHouse's types",
         "_text(_declared_name(place))": "a view's text has no parameters: the name of a declared table, escaped",

@@ -131,7 +131,8 @@ def create_commits(database: str, *, cluster: str = "") -> list[str]:
     window = f"{'' if cluster else 'non_'}replicated_deduplication_window = {_REMEMBERED_COMMITS}"
     if cluster:
         window += f", replicated_deduplication_window_seconds = {7 * 86_400}"
-    body = _COMMITS.format(engine=f"ReplicatedMergeTree({path})" if cluster else "MergeTree", window=window)
+    engine = f"ReplicatedMergeTree({path})" if cluster else "MergeTree"
+    body = _COMMITS.format(engine=engine, window=window)
     return [f"CREATE TABLE IF NOT EXISTS {quoted(database, COMMITS)}{_on(cluster)}\n{body}"]
 
 
