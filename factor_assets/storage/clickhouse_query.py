@@ -16,6 +16,7 @@ import pyarrow as pa
 from factor_assets.errors import StoreError, did_you_mean
 from factor_assets.storage.clickhouse import ClickHouseStore
 from factor_assets.storage.clickhouse_client import NoSuchTable, Unreachable
+from factor_assets.storage.clickhouse_ddl import FACTOR_VALUES
 
 LIST_TABLES = """
     SELECT view AS table, arrayStringConcat(groupArray(name), ', ') AS columns
@@ -55,8 +56,10 @@ def query(store: ClickHouseStore, sql: str) -> pa.Table:
     except NoSuchTable as error:
         views = _views(store)
         asked = re.search(r"identifier '(?:[^'.]*\.)?([^']*)'", str(error))
-        near = did_you_mean(asked[1], views) if asked and views else _told(views)
-        raise StoreError(f"{_said(error)} Of the tables in ClickHouse, {near}") from None
+        if re.search(r"(identifier '|Database )factors\b", str(error)) and FACTOR_VALUES in views:
+            raise StoreError(f"{_said(error)} In ClickHouse all factors are in {FACTOR_VALUES}.") from None
+        near = f"Of the tables in ClickHouse, {did_you_mean(asked[1], views)}" if asked and views else _told(views)
+        raise StoreError(f"{_said(error)} {near}") from None
     except StoreError as error:
         if "readonly mode" in str(error):
             raise StoreError(f"ClickHouse is only read by SQL, and of its own tables only: {_said(error)}") from None

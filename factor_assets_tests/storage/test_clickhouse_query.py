@@ -128,6 +128,11 @@ class TestErrors:
         with pytest.raises(StoreError, match=r"'factor_vals'(.|\n)*did you mean 'factor_values'"):
             query(store, "SELECT * FROM factor_vals")
 
+    @pytest.mark.parametrize("name", ["factors.momentum__ret_12_1", "`factors/momentum/ret_12_1`"])
+    def test_a_factor_by_the_name_that_it_has_elsewhere(self, store: ClickHouseStore, name: str) -> None:
+        with pytest.raises(StoreError, match="In ClickHouse all factors are in factor_values"):
+            query(store, f"SELECT * FROM {name}")
+
     def test_bad_sql(self, store: ClickHouseStore) -> None:
         with pytest.raises(StoreError, match=r"^Syntax error(.|\n)*Tables in ClickHouse: factor_values, prices"):
             query(store, "SELECT FROM WHERE")
