@@ -23,6 +23,7 @@ keep_or_make() {  # name, bytes
 [ -z "$(tail -c 1 "$file")" ] || echo >> "$file"
 keep_or_make POSTGRES_PASSWORD 24
 keep_or_make CLICKHOUSE_PASSWORD 24
+keep_or_make CLICKHOUSE_BI_PASSWORD 24
 keep_or_make S3_ACCESS_KEY 10
 keep_or_make S3_SECRET_KEY 20
 echo "They are in $PWD/$file. Keep a copy: without them the volumes cannot be opened."

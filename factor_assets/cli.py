@@ -22,6 +22,7 @@ from factor_assets.terminal import (
     plain_table,
     print_accounts,
     print_result,
+    print_rows,
     progress_bars,
     say,
 )
@@ -119,14 +120,17 @@ def backfill(
 def status() -> None:
     """Show what is made, made by older code, and failing its checks."""
     from factor_assets.defs.instance import open_instance
+    from factor_assets.defs.place import require_place
     from factor_assets.defs.status import asset_statuses
+    from factor_assets.workspace import Workspace
 
     settings = load_settings()
-    table = plain_table()
+    workspace, table = Workspace(settings), plain_table()
     for name in ("group", "asset", "made", "older code", "last made (UTC)", "failed checks"):
         table.add_column(name, justify="right" if name in {"made", "older code"} else "left", overflow="fold")
     console.print(_title(settings), style="italic")
     with open_instance(settings) as instance:
+        require_place(instance, workspace)
         for row in asset_statuses(_definitions(settings), instance):
             done = "green" if row.made == row.wanted else "yellow" if row.made or row.old else "red"
             table.add_row(
@@ -160,6 +164,8 @@ app.command()(sql)
 @app.command()
 def doctor() -> None:
     """Check the settings, the folders and the source, and print what to do about what is wrong."""
+    from factor_assets.defs.instance import examine_compute_logs
+    from factor_assets.defs.place import examine_place
     from factor_assets.defs.status import examine_instance
     from factor_assets.doctor import examine
 
@@ -168,7 +174,12 @@ def doctor() -> None:
     table.add_column("")
     table.add_column("check", no_wrap=True)
     table.add_column("found, and what to do", overflow="fold", ratio=1)
-    findings = [*examine(settings), *examine_instance(settings)]
+    findings = [
+        *examine(settings),
+        *examine_instance(settings),
+        *examine_compute_logs(settings),
+        *examine_place(settings),
+    ]
     for finding in findings:
         found = f"{finding.found}. {finding.advice}" if finding.advice else finding.found
         table.add_row(
@@ -184,13 +195,61 @@ def doctor() -> None:
 
 
 @app.command()
+def maintain(
+    *,
+    keep: Annotated[int, typer.Option(min=0, help="Age in days up to which earlier versions stay readable.")] = 30,
+) -> None:
+    """Join what many small writes left, and delete what no version of the last days needs; changes no live row."""
+    from factor_assets.defs.instance import open_instance
+    from factor_assets.defs.maintenance import maintain as do_upkeep
+    from factor_assets.defs.place import require_place
+    from factor_assets.workspace import Workspace
+
+    settings = load_settings()
+    workspace = Workspace(settings)
+    with open_instance(settings) as instance:
+        require_place(instance, workspace)
+        done = do_upkeep(instance, workspace, keep_days=keep)
+    if not done:
+        say("There is no table yet.")
+        return
+    rows = [
+        {
+            "table": m.table,
+            "deleted": m.files_deleted,
+            "files": f"{m.files_before} -> {m.files_after}",
+            "MB": f"{m.bytes_before / 1e6:.1f} -> {m.bytes_after / 1e6:.1f}",
+        }
+        for m in done
+    ]
+    print_rows(rows, list(rows[0]))
+    what = "files" if settings.store_kind == "lake" else "batches of rows"
+    n_deleted = sum(m.files_deleted for m in done)
+    say(f"{n_deleted:,} {what} deleted; versions of the last {keep} days can still be read.")
+
+
+@app.command("accept-place")
+def accept_place() -> None:
+    """Say that the tables were copied to where the settings have them, so that what was made counts there."""
+    from factor_assets.defs.instance import open_instance
+    from factor_assets.defs.place import accept_place as accept
+    from factor_assets.workspace import Workspace
+
+    settings = load_settings()
+    with open_instance(settings) as instance:
+        say(f"What is recorded as made is in {accept(instance, Workspace(settings))} from now on.")
+
+
+@app.command()
 def ui(*, port: Annotated[int, typer.Option(help="Port of the Dagster UI.")] = 3000) -> None:
     """Open the Dagster UI, with its daemon, on the same instance."""
     from factor_assets.defs.instance import open_instance
+    from factor_assets.defs.place import require_place
+    from factor_assets.workspace import Workspace
 
     settings = load_settings()
-    with open_instance(settings):
-        pass
+    with open_instance(settings) as instance:
+        require_place(instance, Workspace(settings))
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     # Dagster recommends `dg dev`, which is another package and does no more here.
     os.environ["PYTHONWARNINGS"] = "ignore:Function `dev_command`:FutureWarning"

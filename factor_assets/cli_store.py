@@ -1,16 +1,18 @@
 """The commands `factor-assets store ...`: ask the tables, copy them to another store, look at and restore versions."""
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from factor_assets.errors import SettingsError, did_you_mean
+from factor_assets.errors import SettingsError, StoreError, did_you_mean
 from factor_assets.settings_file import ENVIRONMENT_PREFIX, load_settings
-from factor_assets.terminal import notes, print_rows, progress_bars, say
+from factor_assets.store_settings import require_place
+from factor_assets.terminal import notes, print_rows, print_table, progress_bars, say, textual
 
 if TYPE_CHECKING:
     from factor_assets.storage.copying import Copied
@@ -43,7 +45,7 @@ def sql(
         _write_csv(rows, csv)
     else:
         printed = limit if statement else rows.num_rows
-        print_rows(rows.slice(0, printed).to_pylist(), rows.column_names)
+        print_table(rows.slice(0, printed))
         if rows.num_rows > printed:
             notes.print(f"{printed} of {rows.num_rows} rows; --limit shows more, --csv writes all.")
     if workspace.source.synthetic:
@@ -122,6 +124,11 @@ def restore(
     store = _store("")
     wanted, part = moment(as_of, store.versions(table)), _part(start, end, ticker)
     found = difference(store, table, wanted, part)
+    if not part.is_everything and not found.n_then + found.n_now:
+        raise StoreError(
+            f"{table} has no row of {part}, neither in version {found.version.id} nor now; ask for another --as-of,"
+            " --start, --end or --ticker."
+        )
     of = f"{table} of version {found.version.id}, {found.version.committed_at:%Y-%m-%d %H:%M:%S} UTC"
     say(
         f"{of}: {found.n_then:,} rows then, {found.n_now:,} now; {found.n_only_then:,} come back and"
@@ -134,7 +141,12 @@ def restore(
     else:
         before = store.versions(table)[0].id
         made = restore_table(store, table, found.version.id, part)
-        say(f"Restored as version {made.id}; `factor-assets store restore {table} --as-of {before}` undoes it.")
+        undo = shlex.join([table, "--as-of", before, *_arguments(start, end, ticker)])
+        say(f"Restored as version {made.id}; `factor-assets store restore {undo}` undoes it.")
+        say(
+            f"What was made from {table} is as it was: make it again where it is to follow. The next backfill that"
+            f" makes {table} replaces what was restored."
+        )
 
 
 @app.command()
@@ -157,6 +169,8 @@ def copy(
     if source.location("prices") == target.location("prices"):
         raise SettingsError(f"The tables are at {_where(source)} already; --to wants another place: {_PLACE}.")
     held = names or source.tables()
+    if not held:
+        raise StoreError(f"There is no table to copy at {_where(source)}; --from names where the tables are: {_PLACE}.")
     accounts: list[Copied] = []
     with progress_bars() as advance:
         for account in copy_tables(
@@ -183,9 +197,6 @@ def _print_copied(accounts: Sequence["Copied"], *, place: str) -> None:
         }
         for account in accounts
     ]
-    if not rows:
-        say("There is no table to copy.")
-        return
     print_rows(rows, list(rows[0]))
     outcomes = [row["outcome"] for row in rows]
     counted = ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in dict.fromkeys(outcomes))
@@ -214,6 +225,10 @@ def _named(place: str) -> Mapping[str, str]:
         return {}
     if place in _KINDS:
         return {kind: place}
+    try:
+        require_place(place)
+    except ValueError:
+        raise SettingsError(f"A store is {_PLACE}; got {place!r}.") from None
     if "/" not in place and not Path(place).is_dir():
         raise SettingsError(
             f"A store is {_PLACE}; got {place!r}; {did_you_mean(place, _KINDS)} For a new folder write ./{place}"
@@ -226,16 +241,27 @@ def _part(start: datetime | None, end: datetime | None, tickers: list[str] | Non
 
     return Slice(
         start=start.date() if start else None,
-        end=end.date() + timedelta(days=1) if end else None,
+        # no date comes after the last one
+        end=end.date() + timedelta(days=1) if end and end.date() < date.max else None,
         tickers=frozenset(tickers) if tickers else None,
     )
 
 
+def _arguments(start: datetime | None, end: datetime | None, tickers: list[str] | None) -> list[str]:
+    """Return how the part was asked for, to ask for it again."""
+    dates = [f"{name}={day:%Y-%m-%d}" for name, day in (("--start", start), ("--end", end)) if day]
+    # Joined by =, since a ticker may begin with a hyphen.
+    return [*dates, *(f"--ticker={ticker}" for ticker in tickers or ())]
+
+
 def _write_csv(rows: Any, file: Path) -> None:
+    import pyarrow as pa
     import pyarrow.csv
 
     try:
-        pyarrow.csv.write_csv(rows, file)
+        pyarrow.csv.write_csv(textual(rows), file)
     except OSError as error:
         raise SettingsError(f"{file} cannot be written: {error}. Choose another file.") from error
+    except pa.ArrowException as error:
+        raise StoreError(f"The result is no CSV file: {error}. Cast that column to a text or a number.") from error
     say(f"{rows.num_rows} rows written to {file}", to=notes)

@@ -19,6 +19,7 @@ from factor_assets.workspace import Workspace
 
 _PACKAGES = ("dagster", "deltalake", "polars", "pyarrow", "duckdb", "numba", "exchange-calendars", "yfinance")
 _LOW_DISK_BYTES = 2 * 10**9
+_SERVER_CHECKS = frozenset({"clickhouse", "clickhouse permissions"})
 
 _PERSONAL = frozenset({("sec", "contact")})
 """Settings whose value is not shown: what doctor prints is pasted into questions."""
@@ -35,13 +36,15 @@ def examine(settings: Settings) -> list[Examined]:
         "source": lambda: _source(workspace),
         "universe": lambda: _universe(workspace),
         "factors": lambda: _factors(workspace),
-        "store": lambda: _store(workspace),
         "clickhouse": lambda: examine_clickhouse(settings),
+        "store": lambda: _store(workspace),
         **store_looks(settings),
         **document_looks(workspace),
     }
     findings: list[Examined] = []
     for name, look in looks.items():
+        if name == "store" and any(f.check in _SERVER_CHECKS and not f.ok for f in findings):
+            continue  # it would say the same again
         try:
             findings.extend(look())
         except (FactorAssetsError, OSError) as error:

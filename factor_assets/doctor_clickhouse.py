@@ -3,6 +3,7 @@
 What does not belong here: the rest of `doctor`, and what a store keeps there (`storage/clickhouse.py`).
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -28,13 +29,15 @@ def examine_clickhouse(settings: Settings) -> Iterator[Examined]:
 
     It makes a table in the database and drops it, and the database where there is none.
     """
-    store = open_store(settings)
+    store = open_store(settings) if settings.store_kind == "clickhouse" else None
     if not isinstance(store, ClickHouseStore):
         return
     try:
         yield from _server(store)
     except StoreError as error:
-        yield Examined(check="clickhouse", ok=False, found=str(error))
+        unset = "CLICKHOUSE_PASSWORD" in str(error) and not os.environ.get("CLICKHOUSE_PASSWORD")
+        advice = "The variable CLICKHOUSE_PASSWORD is not set here" if unset else ""
+        yield Examined(check="clickhouse", ok=False, found=str(error).rstrip("."), advice=advice)
         return
     for check, look in (("permissions", _permissions), ("disk", _disk), ("cluster", _cluster)):
         try:
@@ -68,7 +71,8 @@ def _server(store: ClickHouseStore) -> Iterator[Examined]:
 
 def _permissions(store: ClickHouseStore) -> Iterator[Examined]:
     run, database = store.connection.command, store.database
-    probe = quoted(database, f"doctor_{uuid4().hex}")
+    name = f"doctor_{uuid4().hex}"
+    probe, view = quoted(database, name), quoted(database, f"{name}_view")
     found = store.query("SELECT 1 FROM system.databases WHERE name = {name:String}", {"name": database})
     steps: dict[str, Callable[[], object]] = {
         "create the database": lambda: run(create_database(database, cluster=store.cluster)),
@@ -76,24 +80,53 @@ def _permissions(store: ClickHouseStore) -> Iterator[Examined]:
         "insert": lambda: store.connection.insert_arrow(probe, pa.table({"a": [1]})),
         "select": lambda: store.query(f"SELECT `a` FROM {probe}"),  # noqa: S608 quoted
         "add a column": lambda: run(f"ALTER TABLE {probe} ADD COLUMN `b` Int64"),
-        "drop a table": lambda: run(f"DROP TABLE {probe}"),
+        "delete rows": lambda: run(f"ALTER TABLE {probe} DELETE WHERE `a` = 1 SETTINGS mutations_sync = 1"),
+        # Twice, since a column that is added later makes the view anew.
+        "create a view": lambda: run(f"CREATE OR REPLACE VIEW {view} AS SELECT `a` FROM {probe}"),  # noqa: S608 quoted
+        "replace a view": lambda: run(f"CREATE OR REPLACE VIEW {view} AS SELECT `b` FROM {probe}"),  # noqa: S608 quoted
+    }
+    drops: dict[str, tuple[str, Callable[[], object]]] = {
+        "create a view": ("drop a view", lambda: run(f"DROP VIEW IF EXISTS {view}")),
+        "create a table": ("drop a table", lambda: run(f"DROP TABLE IF EXISTS {probe}")),
+        "create the database": ("drop the database", lambda: _drop_empty(store)),
     }
     if found.num_rows:
         del steps["create the database"]
-    else:
-        steps["drop the database"] = lambda: run(f"DROP DATABASE {quoted(database)}")
-    for step, act in steps.items():
-        try:
-            act()
-        except StoreError as error:
-            yield Examined(check="clickhouse permissions", ok=False, found=f"cannot {step} in {database!r}: {error}")
-            return
+    failed, tried = "", set()
+    try:
+        for step, act in steps.items():
+            tried.add(step)
+            failed = _failure(database, step, act)
+            if failed:
+                break
+    finally:
+        # Also where a step fails: the server may have done it all the same.
+        for made, (step, act) in drops.items():
+            left = _failure(database, step, act) if made in tried else ""
+            failed = failed or left
     yield Examined(
         check="clickhouse permissions",
-        ok=True,
-        found=f"may create, insert, select, alter and drop in {database!r}"
+        ok=not failed,
+        found=failed
+        or f"may create, insert, select, alter, delete and drop tables and views in {database!r}"
         + ("" if found.num_rows else ", which the first write will create"),
     )
+
+
+def _failure(database: str, step: str, act: Callable[[], object]) -> str:
+    """Take a step; return what to say if it fails, or ""."""
+    try:
+        act()
+    except StoreError as error:
+        return f"cannot {step} in {database!r}: {error}"
+    return ""
+
+
+def _drop_empty(store: ClickHouseStore) -> None:
+    """Drop the database, unless a writer has come to it meanwhile."""
+    held = "SELECT 1 FROM system.tables WHERE database = {name:String} LIMIT 1"
+    if not store.query(held, {"name": store.database}).num_rows:
+        store.connection.command(f"DROP DATABASE IF EXISTS {quoted(store.database)}")
 
 
 def _disk(store: ClickHouseStore) -> Iterator[Examined]:
@@ -105,7 +138,9 @@ def _disk(store: ClickHouseStore) -> Iterator[Examined]:
         check="clickhouse disk",
         ok=not tight,
         found=told,
-        advice="" if not tight else "free some space there, or materialise `lake_maintenance`, which deletes old rows",
+        advice=""
+        if not tight
+        else "free some space there, or delete old versions with `factor-assets maintain --keep 7`",
     )
 
 

@@ -79,7 +79,7 @@ def _news_file(settings: Settings) -> Iterator[Examined]:
 
 def _reports(settings: Settings) -> Iterator[Examined]:
     path = settings.reports.path
-    if "://" not in path and not Path(path).is_dir():
+    if "://" not in path and not Path(path).expanduser().is_dir():
         yield Examined(
             check="reports",
             ok=False,

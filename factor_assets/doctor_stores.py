@@ -3,10 +3,12 @@
 A new kind of place joins by a line in `store_looks`. What does not belong here: the rest of `doctor`.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from functools import partial
 
+from factor_assets.errors import StoreError
 from factor_assets.examined import Examined
 from factor_assets.settings import Settings
 from factor_assets.storage.bucket_probe import probe_bucket
@@ -17,13 +19,39 @@ Look = Callable[[], Iterator[Examined]]
 _LARGEST_SKEW = timedelta(minutes=5)
 """S3 refuses requests from 15 minutes on."""
 
+# What the object-store libraries find credentials by, other than the machine's role; profiles are not among it.
+_CREDENTIALS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
+
 
 def store_looks(settings: Settings) -> Mapping[str, Look]:
     """Return name -> look, of the places that the settings name."""
     looks: dict[str, Look] = {}
     for name, place in _buckets(settings).items():
-        looks[f"{name} bucket"] = partial(_bucket, name, place, settings)
+        looks[f"{name} bucket"] = partial(_with_credentials, name, place, settings)
     return looks
+
+
+def _with_credentials(name: str, place: str, settings: Settings) -> Iterator[Examined]:
+    """Look, and where that fails without credentials in the environment, say so: the server only says 403."""
+    try:
+        yield from _bucket(name, place, settings)
+    except StoreError as error:
+        if any(os.environ.get(variable) for variable in _CREDENTIALS):
+            raise
+        advice = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, unless the machine has a role"
+        if os.environ.get("AWS_PROFILE"):
+            advice += "; AWS_PROFILE is set, but not read: `aws configure export-credentials --format env` has its keys"
+        yield Examined(
+            check=f"{name} bucket",
+            ok=False,
+            found=f"{error} No credentials were found in the environment.",
+            advice=advice,
+        )
 
 
 def _buckets(settings: Settings) -> Mapping[str, str]:

@@ -11,7 +11,17 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from factor_assets.store_settings import ClickHouseSettings, S3Settings, Section, StoreSettings
+from factor_assets.store_settings import (
+    ClickHouseSettings,
+    DocumentSettings,
+    LocalPath,
+    Place,
+    S3Settings,
+    Section,
+    StoreSettings,
+    absolute_place,
+    require_local,
+)
 
 
 class DataSettings(Section):
@@ -27,7 +37,9 @@ class SampleSettings(Section):
     """The synthetic market."""
 
     seed: int = Field(7, ge=0, description="Seed; the same seed always gives the same market.")
-    tickers: int = Field(60, ge=10, le=5000, description="Number of companies.")
+    tickers: int = Field(
+        60, ge=10, le=5000, description="Companies; some list later or leave early, so a session has fewer."
+    )
     planted_spread: float = Field(
         0.0008,
         ge=-0.02,
@@ -39,7 +51,7 @@ class SampleSettings(Section):
 class FilesSettings(Section):
     """A user's own price files."""
 
-    path: str = Field("", description="A Parquet or CSV file, a folder of them, or a glob.")
+    path: LocalPath = Field("", description="A Parquet or CSV file, a folder of them, or a glob.")
     layout: Literal["auto", "long", "file_per_ticker"] = Field(
         "auto", description="One long table with a ticker column, or one file a ticker named after it."
     )
@@ -70,7 +82,9 @@ class UniverseSettings(Section):
         description="djia30, sp100, sp500, nasdaq100, all, list, file; default all for the sample, else djia30.",
     )
     tickers: tuple[str, ...] = Field((), description="The tickers of universe `list`.")
-    path: str = Field("", description="Membership intervals of universe `file`: CSV with ticker, start_date, end_date.")
+    path: LocalPath = Field(
+        "", description="Membership intervals of universe `file`: CSV with ticker, start_date, end_date."
+    )
 
 
 class FactorSettings(Section):
@@ -86,7 +100,7 @@ class FactorSettings(Section):
         description="Libraries that the daily job makes and that are evaluated, such as alpha158; the others are assets"
         " of the graph that are made on demand.",
     )
-    paths: tuple[str, ...] = Field(
+    paths: tuple[LocalPath, ...] = Field(
         (),
         description="Your own factors: folders of Python files, Python files, or text files of `name = formula` lines."
         " The file's name is the family.",
@@ -120,7 +134,7 @@ class EvaluationSettings(Section):
         description="First session of the holdout: evidence ends before it, unless a command or a run asks for it by"
         " name, which the ledger and the page then say.",
     )
-    known_factors: str = Field(
+    known_factors: LocalPath = Field(
         "",
         description="File of known factors' returns that every factor is regressed on, such as French's own CSV files"
         " (percent), or a Parquet or CSV file with `date` and a column a factor, fractions a session.",
@@ -148,12 +162,6 @@ class PromotionSettings(Section):
     sign_as_published: bool = Field(True, description="Refuse a factor whose rank IC has the other sign.")
 
 
-class DocumentSettings(Section):
-    """Where raw documents are kept: answers of services, filings, reports, answers of the language model."""
-
-    path: str = Field("", description="Folder or s3://bucket/prefix; default `documents` in the home folder.")
-
-
 class SecSettings(Section):
     """Filings and facts of the SEC; their assets exist once a contact is given."""
 
@@ -175,7 +183,7 @@ class NewsSettings(Section):
     """News by ticker and day; their assets exist once a source is given. The key is the variable TAVILY_API_KEY."""
 
     source: Literal["", "tavily", "files"] = Field("", description="Where news come from; empty for none.")
-    path: str = Field("", description="Parquet or CSV file of headlines, for source files.")
+    path: LocalPath = Field("", description="Parquet or CSV file of headlines, for source files.")
     columns: dict[str, str] = Field(
         default_factory=dict,
         description="Our column name = yours, for files: ticker, published (date or time), title, url, content.",
@@ -216,8 +224,8 @@ class LanguageModelSettings(Section):
 class ReportSettings(Section):
     """PDF reports at TICKER/YYYY/YYYYMMDD.pdf; their assets exist once a path is given."""
 
-    path: str = Field("", description="Folder or s3://bucket/prefix that is watched for reports.")
-    word_list: str = Field(
+    path: Place = Field("", description="Folder or s3://bucket/prefix that is watched for reports.")
+    word_list: LocalPath = Field(
         "",
         description="CSV with columns word and kind (positive or negative), for the tone of filings, such as yours of"
         " Loughran and McDonald; without it the tone is null.",
@@ -271,6 +279,12 @@ class Settings(Section):
     clickhouse: ClickHouseSettings = ClickHouseSettings()
     s3: S3Settings = S3Settings()
 
+    @field_validator("home", mode="before")
+    @classmethod
+    def _local(cls, home: object) -> object:
+        # As a Path, s3://bucket would be the folder s3:/bucket.
+        return require_local(home) if isinstance(home, str) else home
+
     @field_validator("home")
     @classmethod
     def _absolute(cls, home: Path) -> Path:
@@ -303,9 +317,6 @@ class Settings(Section):
         return self
 
     def _require_places(self) -> None:
-        for name, path in (("store.path", self.store.path), ("documents.path", self.documents.path)):
-            if "://" in path and not path.startswith("s3://"):
-                raise ValueError(f"{name} is {path!r}; it wants a folder or s3://bucket/prefix.")
         if self.store_kind == "clickhouse" and self.clickhouse.interface == "http" and not self.clickhouse.host:
             raise ValueError("The tables are to be in ClickHouse, but clickhouse.host is empty; name the server.")
         if self.profile == "scale" and not self.documents.path:
@@ -351,20 +362,17 @@ class Settings(Section):
     @property
     def lake_path(self) -> str:
         """Folder or URI of the lake."""
-        if "://" in self.store.path:
-            return self.store.path.rstrip("/")
-        return str(Path(self.store.path).expanduser().absolute() if self.store.path else self.home / "lake")
+        return absolute_place(self.store.path, self.home / "lake")
 
     @property
     def chdb_path(self) -> Path:
         """Folder of the embedded ClickHouse engine."""
-        chosen = self.clickhouse.path
-        return Path(chosen).expanduser().absolute() if chosen else self.home / "clickhouse"
+        return Path(absolute_place(self.clickhouse.path, self.home / "clickhouse"))
 
     @property
     def documents_path(self) -> str:
         """Folder or URI of the raw documents."""
-        return self.documents.path or str(self.home / "documents")
+        return absolute_place(self.documents.path, self.home / "documents")
 
     @cached_property
     def dagster_home(self) -> Path:

@@ -3,9 +3,14 @@
 Values come, in this order, from environment variables (`FACTOR_ASSETS_UNIVERSE__NAME=sp500`: section and setting joined
 by two underscores), from the file named by `FACTOR_ASSETS_SETTINGS` or `factor_assets.toml` in the current folder, and
 from the defaults below, which give the synthetic sample market on a lake in `.factor_assets/`. Secrets never live here.
+
+In a variable a list is JSON, such as `FACTOR_ASSETS_FACTORS__FAMILIES='["momentum", "size"]'`, and so is a table, such
+as `FACTOR_ASSETS_FILES__COLUMNS='{"close": "Close"}'`; both may be written as in TOML too.
 """
 
+import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,12 +18,23 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from factor_assets.errors import SettingsError, did_you_mean
 from factor_assets.settings import Settings
 
 ENVIRONMENT_PREFIX = "FACTOR_ASSETS_"
 SETTINGS_FILE = "factor_assets.toml"
+
+_SECRETS: Mapping[str, str] = {
+    "clickhouse": "CLICKHOUSE_PASSWORD",
+    "language_model": "ANTHROPIC_API_KEY",
+    "news": "TAVILY_API_KEY",
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+}
+"""Section -> the variables of its secret."""
+
+_SECRET = re.compile(r"password|passwd|secret|token|(api_|aws_|access_|secret_)*key(_id)?|aws_\w+|\w+_access_key")
 
 
 def load_settings(path: Path | None = None, *, environment: Mapping[str, str] | None = None) -> Settings:
@@ -80,13 +96,16 @@ def _place(values: dict[str, Any], origin: dict[str, str], *, name: str, text: s
 
 
 def _literal(text: str) -> Any:
-    """Read lists and tables as TOML; leave everything else to the setting's own type."""
-    if text.lstrip().startswith(("[", "{")):
+    """Read lists and tables as JSON or TOML; leave everything else to the setting's own type."""
+    if not text.lstrip().startswith(("[", "{")):
+        return text
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
         try:
             return tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             return text
-    return text
 
 
 def _explain(error: ValidationError, *, file: Path, origin: Mapping[str, str]) -> str:
@@ -97,15 +116,32 @@ def _explain(error: ValidationError, *, file: Path, origin: Mapping[str, str]) -
         given = [v for key, v in origin.items() if f"{key}.".startswith(f"{name}.") or f"{name}.".startswith(f"{key}.")]
         where = ", ".join(given) or (str(file) if file.exists() else "the defaults")
         if problem["type"] == "extra_forbidden":
-            section = problem["loc"][:-1]
-            lines.append(
-                f"{name} (from {where}) is not a setting; {did_you_mean(str(problem['loc'][-1]), _names(section))}"
+            section, key = problem["loc"][:-1], str(problem["loc"][-1])
+            secret = _SECRETS.get(".".join(map(str, section))) if _SECRET.fullmatch(key.lower()) else None
+            advice = (
+                f"secrets are never settings: set the variable{'s' if ' and ' in secret else ''} {secret}."
+                if secret
+                else did_you_mean(key, _names(section))
             )
+            lines.append(f"{name} (from {where}) is not a setting; {advice}")
         elif name:
-            lines.append(f"{name} (from {where}): {problem['msg']}, got {problem['input']!r}.")
+            lines.append(f"{name} (from {where}): {_reason(problem)}.")
         else:
-            lines.append(str(problem["msg"]).removeprefix("Value error, "))
+            lines.append(_reason(problem))
     return "Invalid settings:\n  " + "\n  ".join(lines)
+
+
+def _reason(problem: ErrorDetails) -> str:
+    """Return what was wanted and what came; our own validators say both."""
+    given = problem["input"]
+    if problem["type"] == "value_error":
+        return problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "tuple_type" and isinstance(given, str):
+        items = [item.strip() for item in given.strip("[]").split(",") if item.strip()]
+        return f"wants a list; got {given!r}; in a variable write it as JSON, such as '{json.dumps(items)}'"
+    if problem["type"] == "dict_type" and isinstance(given, str):
+        return f'wants a table; got {given!r}; in a variable write it as JSON, such as \'{{"close": "Close"}}\''
+    return f"{problem['msg']}, got {given!r}"
 
 
 def _names(section: tuple[int | str, ...]) -> list[str]:

@@ -369,3 +369,12 @@ def table(name: str) -> Table:
     if is_plain and name.startswith(LIBRARY_PREFIX) and len(parts) == 2:
         return library_table(parts[1])
     raise UnknownTableError(f"No table {name!r} is declared; {did_you_mean(name, TABLES)}")
+
+
+def is_declared(name: str) -> bool:
+    """Whether `table` knows the name: a folder or a record that somebody else left in a store is no table."""
+    try:
+        table(name)
+    except UnknownTableError:
+        return False
+    return True

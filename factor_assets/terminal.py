@@ -68,6 +68,8 @@ def print_accounts(accounts: Sequence["StageAccount"], *, title: str) -> None:
         table.add_row(account.stage, str(account.made), str(account.skipped), failed, f"{account.seconds:.1f}")
     console.print(table)
     for account in accounts:
+        for note in account.notes:
+            say(f"{account.stage}: {note}")
         for name, message in account.failures.items():
             say(f"{account.stage}: {name} failed: {message}", style="red")
         if account.held_up:
@@ -227,9 +229,53 @@ def print_facts(facts: Mapping[str, str]) -> None:
     console.print(table)
 
 
-def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
     """Print a table, or one block a row where the table is wider than the terminal."""
-    shown = [[_shown(value) for value in row.values()] for row in rows]
+    _print_cells([list(row.values()) for row in rows], columns)
+
+
+def print_table(rows: "pa.Table") -> None:
+    """Print the answer to a query, likewise; names of columns may repeat."""
+    # By position: a row as a dictionary would lose all but one of the columns of a name.
+    cells = [column.to_pylist() for column in textual(rows).columns]
+    _print_cells([list(row) for row in zip(*cells, strict=True)], rows.column_names)
+
+
+def textual(rows: "pa.Table") -> "pa.Table":
+    """Return rows with text for what neither Python nor a CSV file can hold.
+
+    That is lists and other nested values, intervals, bytes, and columns with a time outside the years 1 to 9999. The
+    text is DuckDB's.
+    """
+    import duckdb
+    import pyarrow as pa
+
+    columns = list(rows.columns)
+    with duckdb.connect() as connection:
+        for i, column in enumerate(columns):
+            if _wants_text(column):
+                connection.register("shown", pa.table({"value": column}))
+                columns[i] = connection.sql("SELECT value::VARCHAR AS value FROM shown").to_arrow_table()["value"]
+    return pa.table(columns, names=rows.column_names)
+
+
+def _wants_text(column: "pa.ChunkedArray") -> bool:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        try:
+            pc.min_max(column).as_py()
+        except (OverflowError, ValueError):
+            return True
+    unfit = (pa.types.is_nested, pa.types.is_interval, pa.types.is_duration)
+    bytes_ = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
+    return any(is_of(kind) for is_of in (*unfit, *bytes_))
+
+
+def _print_cells(rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> None:
+    shown = [[_shown(value) for value in row] for row in rows]
     widths = [max(len(text) for text in (name, *cells)) for name, *cells in zip(columns, *shown, strict=True)]
     needed = sum(widths) + 2 * len(widths)
     if needed > console.width and console.is_terminal:
@@ -241,7 +287,7 @@ def print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
         return
     table = plain_table()
     for i, name in enumerate(columns):
-        number = any(isinstance(list(row.values())[i], int | float) for row in rows)
+        number = any(isinstance(row[i], int | float) for row in rows)
         table.add_column(name, justify="right" if number else "left", no_wrap=True)
     for cells in shown:
         table.add_row(*map(Text, cells))

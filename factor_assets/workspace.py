@@ -3,7 +3,7 @@
 It is what a notebook, the command line and the Dagster assets share; it knows nothing of Dagster.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -229,11 +229,11 @@ class Workspace:
     def first_date_to_make(self) -> date | None:
         """First date on which the stored prices are not what the price history gives now; None if there is none.
 
-        It is the first new session, or an earlier one: where a ticker was late, or the vendor revised its history. From
-        there on everything must be made again, for adjustment factors accumulate.
+        It is the first new session, or an earlier one: where a ticker was late or is no longer wanted, or the vendor
+        revised its history. From there on everything must be made again, for adjustment factors accumulate.
         """
         clean = clean_prices(
-            self.store.read("price_history"), sessions=self.sessions(EVERYTHING), has_events=self.source.has_events
+            self.price_history(), sessions=self.sessions(EVERYTHING), has_events=self.source.has_events
         )
         return first_difference(self.store.read("prices"), conform(table("prices"), clean.prices))
 
@@ -259,6 +259,43 @@ class Workspace:
         if named is None:
             return sorted(held or ())
         return sorted(named) if held is None else match_spelling(named, held)
+
+    def price_history(self, part: Slice = EVERYTHING, *, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read the rows of `price_history` that count: those of wanted tickers.
+
+        Tickers of earlier settings stay stored, since their source may not deliver them again, but nothing is made of
+        them: the other tables are those of a new home with today's settings.
+
+        Parameters
+        ----------
+        columns
+            Columns wanted, among them ticker; all by default.
+
+        Raises
+        ------
+        UniverseError
+            As `wanted_tickers`.
+        """
+        rows = self.store.read("price_history", part, columns=columns)
+        wanted = self.wanted_tickers()
+        if not self._unused(rows, wanted):
+            return rows
+        return rows.filter(pc.is_in(rows["ticker"], value_set=pa.array(wanted, pa.string())))
+
+    def unused_tickers(self, table: str = "price_history") -> list[str]:
+        """Return the tickers that a table holds and the settings no longer want, sorted.
+
+        Raises
+        ------
+        UniverseError
+            As `wanted_tickers`.
+        """
+        return self._unused(self.store.read(table, columns=["ticker"]), self.wanted_tickers())
+
+    @staticmethod
+    def _unused(rows: pa.Table, wanted: Iterable[str]) -> list[str]:
+        held: set[str] = set(rows["ticker"].unique().to_pylist())
+        return sorted(held.difference(wanted))
 
     def membership(self) -> Membership:
         """How the stored universe knew its members.

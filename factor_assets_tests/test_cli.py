@@ -175,6 +175,20 @@ class TestCommands:
         assert done.returncode == 1
         assert "did you mean 'sp500'" in done.stdout
 
+    def test_maintain_deletes_what_is_older_and_counts_as_the_upkeep(self, home: Home) -> None:
+        assert re.search(r"^maintenance +lake_maintenance .* never", home("status").stdout, flags=re.MULTILINE)
+        done = home("maintain", "--keep", "0")
+        assert done.returncode == 0, done.stderr
+        assert re.search(r"^prices +\d+ +\d+ -> \d+ ", done.stdout, flags=re.MULTILINE)
+        assert "versions of the last 0 days can still be read" in done.stdout
+        assert re.search(r"^maintenance +lake_maintenance +1 of 1 +20\d\d-", home("status").stdout, flags=re.MULTILINE)
+        assert "0 files deleted" in home("maintain", "--keep", "0").stdout
+
+    def test_backfill_makes_the_upkeep_when_it_is_named(self, home: Home) -> None:
+        done = home("backfill", "lake_maintenance")
+        assert done.returncode == 0
+        assert "maintenance: 1 made, 0 skipped, 0 failed" in done.stderr
+
     def test_warm_up(self, home: Home) -> None:
         assert home("warm-up").stdout.strip() == "The numeric kernels are compiled."
 
@@ -231,6 +245,24 @@ class TestErrors:
         assert done.returncode == 1
         assert message in done.stderr
         assert not NOISE.search(done.stdout + done.stderr)
+
+    @pytest.mark.parametrize("command", ["status", "backfill", "backfill --missing", "materialize", "maintain", "ui"])
+    def test_another_place_of_the_tables(self, home: Home, command: str) -> None:
+        done = home(*command.split(), STORE__PATH=str(home.folder / "other"))
+        assert done.returncode == 1
+        message = " ".join(done.stderr.split())
+        assert f"is in {home.folder}/home/lake, but the settings have the tables in {home.folder}/other." in message
+        assert not (home.folder / "other").exists()
+
+    def test_a_place_without_the_tables_is_not_accepted(self, home: Home) -> None:
+        elsewhere = {"STORE__PATH": str(home.folder / "other")}
+        done = home("doctor", **elsewhere)
+        assert done.returncode == 1
+        assert "1 of " in done.stdout
+        assert "place of tables" in done.stdout
+        done = home("accept-place", **elsewhere)
+        assert done.returncode == 1
+        assert "Copy all tables there with `factor-assets store copy` first" in " ".join(done.stderr.split())
 
     def test_nothing_made_yet(self, tmp_path: Path) -> None:
         done = Home(tmp_path)("report")

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shlex
 from datetime import UTC, date, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -71,6 +72,8 @@ class TestAgainstTheStore:
         assert checksum(store.read(FACTOR)) == new
         done = home("store", "restore", FACTOR, "--as-of", "0")
         (undo,) = re.findall(r"Restored as version 2; `factor-assets (.*)` undoes it", done.stdout)
+        assert f"What was made from {FACTOR} is as it was" in done.stdout
+        assert f"The next backfill that makes {FACTOR} replaces what was restored." in done.stdout
         assert checksum(store.read(FACTOR)) == old
         assert home(*undo.split()).returncode == 0
         assert checksum(store.read(FACTOR)) == new
@@ -82,6 +85,37 @@ class TestAgainstTheStore:
         done = home("store", "restore", FACTOR, "--as-of", "0", *part)
         assert "1 rows then, 0 now; 1 come back and 0 go" in done.stdout
         assert lake(home).read(FACTOR, Slice(tickers=frozenset({"O'N"}))).num_rows == 9
+
+    @pytest.mark.parametrize(
+        "part",
+        [
+            ["--start", "2020-01-02", "--end", "2020-01-05"],
+            ["--ticker", "O'N"],
+            ["--end", "9999-12-31", "--ticker", "A"],
+        ],
+    )
+    def test_the_undoing_of_a_part_is_of_that_part(self, home: Home, part: list[str]) -> None:
+        store = lake(home)
+        before = checksum(store.read(FACTOR))
+        done = home("store", "restore", FACTOR, "--as-of", "0", *part)
+        (undo,) = re.findall(r"`factor-assets (.*)` undoes it", done.stdout)
+        assert checksum(store.read(FACTOR)) != before
+        others = factor_rows(block(date(2021, 1, 1), 1, ["-B"], value=3.0))
+        store.write(FACTOR, span(date(2021, 1, 1), 1, "-B"), others, provenance=PROVENANCE)
+        assert home(*shlex.split(undo)).returncode == 0
+        assert store.read(FACTOR).num_rows == 19, "what was written since, outside the part, stays"
+        assert checksum(store.read(FACTOR, Slice(end=date(2021, 1, 1)))) == before
+
+    def test_what_python_cannot_hold_is_printed_and_written_all_the_same(self, home: Home) -> None:
+        done = home("sql", "SELECT 1 AS a, 2 AS a, date '20000-01-01' AS far, [1, NULL] AS l, INTERVAL 1 MONTH AS i")
+        assert done.returncode == 0, done.stderr
+        assert re.search(r"^a +a +far +l +i *\n.*\n1 +2 +20000-01-01 +\[1, NULL\] +1 month", done.stdout, re.MULTILINE)
+        done = home(
+            "sql", "SELECT [1, 2] AS l, INTERVAL 1 MONTH AS i, '\\xAA'::BLOB AS b, 3 AS a, 4 AS a", "--csv", "o.csv"
+        )
+        assert done.returncode == 0, done.stderr
+        with (home.folder / "o.csv").open() as file:
+            assert [*csv.reader(file)] == [["l", "i", "b", "a", "a"], ["[1, 2]", "1 month", "\\xAA", "3", "4"]]
 
     @pytest.mark.parametrize("place", ["other/lake", "./other"])
     def test_copy_to_a_folder_and_again(self, home: Home, place: str) -> None:
@@ -145,7 +179,16 @@ class TestErrors:
         [
             (["copy", "--to", "lake"], "The tables are at"),
             (["copy", "--to", "clickhose"], "got 'clickhose'; did you mean 'clickhouse'? For a new folder write ./"),
-            (["copy", "--to", "gs://bucket/lake"], "it wants a folder or s3://bucket/prefix"),
+            (["copy", "--to", "gs://bucket/lake"], "clickhouse, a folder, or s3://bucket/prefix; got 'gs:"),
+            (["copy", "--to", "s3:/bucket/lake"], "a folder, or s3://bucket/prefix; got 's3:/bucket/lake'"),
+            (["copy", "--to", "s3://"], "a folder, or s3://bucket/prefix; got 's3://'"),
+            (["copy", "--from", "s3:/bucket/lake", "--to", "./other"], "or s3://bucket/prefix; got 's3:/bucket/lake'"),
+            (["copy", "--from", "./nothere", "--to", "./other"], "There is no table to copy at"),
+            (
+                ["restore", FACTOR, "--as-of", "0", "--ticker", "ZZZ"],
+                "has no row of the beginning to the end, ZZZ, nei",
+            ),
+            (["restore", FACTOR, "--as-of", "0", "--start", "2031-01-01"], "neither in version 0 nor now"),
             (["copy", "--to", "clickhouse"], "clickhouse.host is empty; name the server"),
             (["copy", "pricess", "--to", "./other"], "has no table 'pricess'"),
             (["versions", "pricess"], "No table 'pricess' is declared; did you mean 'prices'"),
@@ -164,4 +207,6 @@ class TestErrors:
 
     def test_nothing_made_yet(self, tmp_path: Path) -> None:
         assert "Nothing was written yet" in Home(tmp_path)("store", "tables").stdout
-        assert "There is no table to copy." in Home(tmp_path)("store", "copy", "--to", "./other").stdout
+        done = Home(tmp_path)("store", "copy", "--to", "./other")
+        assert done.returncode == 1
+        assert "There is no table to copy at" in done.stderr

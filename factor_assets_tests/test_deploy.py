@@ -169,8 +169,50 @@ class TestProperties:
         assert named == compose()["volumes"].keys() == {"postgres", "clickhouse", "objects", "home"}
         for mount in mounted:
             if mount.startswith("./"):
-                assert (ROOT / mount.split(":")[0]).is_file(), mount
+                source = ROOT / mount.split(":")[0]
+                assert source.is_dir() if source == DEPLOY / "data" else source.is_file(), mount
                 assert mount.endswith(":ro"), mount
+
+    def test_files_of_the_user_are_read_by_what_runs_the_graph_and_kept_out_of_git(self) -> None:
+        reading = {name for name in OURS if "./deploy/data:/data:ro" in SERVICES[name]["volumes"]}
+        assert reading == {"init", "code"}
+        chosen = compose({**SECRETS, "DATA_FOLDER": "/srv/prices"})["services"]["code"]["volumes"]
+        assert "/srv/prices:/data:ro" in chosen
+        for name in reading:
+            assert set(SERVICES["daemon"]["volumes"]) < set(SERVICES[name]["volumes"])
+        assert (DEPLOY / "data" / ".gitignore").read_text(encoding="utf-8").splitlines()[1:] == ["*", "!.gitignore"]
+
+    def test_variables_name_another_clickhouse_and_bucket(self) -> None:
+        own = {
+            "FACTOR_ASSETS_CLICKHOUSE__HOST": "clickhouse.example.com",
+            "FACTOR_ASSETS_CLICKHOUSE__PORT": "8443",
+            "FACTOR_ASSETS_CLICKHOUSE__SECURE": "true",
+            "FACTOR_ASSETS_CLICKHOUSE__USER": "quant",
+            "FACTOR_ASSETS_CLICKHOUSE__DATABASE": "research",
+            "FACTOR_ASSETS_DOCUMENTS__PATH": "s3://my-bucket/documents",
+            "FACTOR_ASSETS_S3__ENDPOINT": "",
+            "FACTOR_ASSETS_S3__REGION": "eu-central-1",
+        }
+        services = compose({**SECRETS, **own})["services"]
+        for name in ("init", "code"):
+            settings = load_settings(environment=services[name]["environment"])
+            at = settings.clickhouse
+            assert (at.host, at.port, at.secure, at.user) == ("clickhouse.example.com", 8443, True, "quant")
+            assert (settings.documents_path, settings.s3.endpoint) == ("s3://my-bucket/documents", "")
+            assert (at.database, settings.s3.region) == ("research", "eu-central-1")
+        assert services["clickhouse"]["environment"]["CLICKHOUSE_BI_GRANT"] == "GRANT SELECT ON `research`.*"
+
+    def test_what_the_compose_file_fixes_is_told(self) -> None:
+        section = (ROOT / "README.md").read_text(encoding="utf-8").split("## On a server")[1].split("\n## ")[0]
+        fixed = {name for name in SERVICES["code"]["environment"] if name.startswith(ENVIRONMENT_PREFIX)}
+        told = set(re.findall(r"[A-Z0-9]+(?:_+[A-Z0-9]+)*", section))
+        names = {name.removeprefix(ENVIRONMENT_PREFIX) for name in fixed}
+        assert {name for name in names if name not in told and f"{ENVIRONMENT_PREFIX}{name}" not in told} == set()
+
+    def test_the_client_of_the_bucket_has_its_keys(self) -> None:
+        environment = SERVICES["object-store"]["environment"]
+        keys = f"{environment['MINIO_ROOT_USER']}:{environment['MINIO_ROOT_PASSWORD']}"
+        assert environment["MC_HOST_bucket"] == f"http://{keys}@127.0.0.1:9000"
 
     @pytest.mark.parametrize("name", sorted(OURS))
     def test_our_containers_have_no_rights(self, name: str) -> None:

@@ -7,10 +7,14 @@ import pyarrow as pa
 import pytest
 
 from factor_assets import doctor_clickhouse
+from factor_assets.defs.place import examine_place
+from factor_assets.doctor import examine
 from factor_assets.doctor_clickhouse import examine_clickhouse
+from factor_assets.errors import StoreError
 from factor_assets.examined import Examined
 from factor_assets.settings import Settings
 from factor_assets.storage.clickhouse import ClickHouseStore
+from factor_assets.storage.clickhouse_client import Connection
 from factor_assets.storage.slice import EVERYTHING
 from factor_assets.tables import TABLES
 from factor_assets_tests.market import small_settings
@@ -53,6 +57,30 @@ class TestProperties:
         assert store.query(tables, {"name": store.database}) == before
         assert store.tables() == ["prices"]
 
+    @pytest.mark.parametrize("refused", ["ADD COLUMN", "DELETE WHERE", "CREATE OR REPLACE VIEW", "INSERT"])
+    def test_a_step_that_is_refused_leaves_nothing_behind(
+        self, store: ClickHouseStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str
+    ) -> None:
+        told = {"ADD COLUMN": "add a column", "DELETE WHERE": "delete rows", "INSERT": "insert"}
+        asked = Connection.command
+
+        def refusing(self: Connection, sql: str, parameters: dict | None = None) -> None:
+            if refused in sql:
+                raise StoreError("not allowed")
+            asked(self, sql, parameters)
+
+        def no_insert(self: Connection, table: str, rows: pa.Table) -> int:
+            raise StoreError("not allowed")
+
+        store.write("prices", EVERYTHING, TABLES["prices"].schema.empty_table(), provenance=PROVENANCE)
+        monkeypatch.setattr(Connection, "command", refusing)
+        if refused == "INSERT":
+            monkeypatch.setattr(Connection, "insert_arrow", no_insert)
+        found = looked_at(store, tmp_path)["clickhouse permissions"]
+        assert found.found == f"cannot {told.get(refused, 'create a view')} in {store.database!r}: not allowed"
+        left = "SELECT name FROM system.tables WHERE database = {name:String} AND name LIKE 'doctor%'"
+        assert store.query(left, {"name": store.database}).num_rows == 0
+
     def test_a_lake_is_none_of_its_business(self, tmp_path: Path) -> None:
         assert list(examine_clickhouse(small_settings(tmp_path))) == []
 
@@ -68,6 +96,19 @@ class TestErrors:
         (found,) = looked_at(store, tmp_path).values()
         assert "check clickhouse.user and the variable CLICKHOUSE_PASSWORD" in found.found
         assert "not this one" not in found.found
+        assert found.advice == ""
+
+    def test_a_password_that_is_not_set(
+        self, store: ClickHouseStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("CLICKHOUSE_PASSWORD")
+        (found,) = looked_at(store, tmp_path).values()
+        assert found.advice == "The variable CLICKHOUSE_PASSWORD is not set here"
+
+    def test_a_fault_is_said_once(self, store: ClickHouseStore, tmp_path: Path) -> None:
+        settings = settings_of(store, tmp_path, host="no-such-host.invalid")
+        wrong = [finding.check for finding in [*examine(settings), *examine_place(settings)] if not finding.ok]
+        assert wrong == ["clickhouse"]
 
     def test_a_user_who_may_only_read(
         self, store: ClickHouseStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -54,6 +54,24 @@ class TestProperties:
 
 
 class TestErrors:
+    def test_no_credentials_in_the_environment(
+        self, tmp_path: Path, s3_proxy: FaultProxy, bucket: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        s3_proxy.pretend(answers={"": (403, DENIED)})
+        settings = settings_of(tmp_path, s3_proxy.url, bucket)
+        assert look(settings)["lake bucket"].advice == ""
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        assert "Missing AccessKeyId" in look(settings)["store"].found, "half of a key"
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+        # where the machine's role is asked for
+        monkeypatch.setenv("AWS_METADATA_ENDPOINT", s3_proxy.url)
+        found = look(settings)["lake bucket"]
+        assert not found.ok
+        assert "No credentials were found in the environment." in found.found
+        assert found.advice.startswith("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, unless")
+        monkeypatch.setenv("AWS_PROFILE", "research")
+        assert "AWS_PROFILE is set, but not read" in look(settings)["documents bucket"].advice
+
     def test_a_clock_that_is_an_hour_off(self, tmp_path: Path, s3_proxy: FaultProxy, bucket: str) -> None:
         for ahead_s, ok, side in ((-3600, False, "behind"), (3600, False, "ahead of"), (240, True, "ahead of")):
             s3_proxy.pretend(ahead_s=ahead_s)

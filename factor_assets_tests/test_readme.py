@@ -205,6 +205,19 @@ class TestTheRest:
             set(re.findall(r"`?make ([a-z-]+)\b(?= |`)", README)) & {"demo", "test", "ui", "check", "bench"} <= targets
         )
 
+    def test_of_a_server_every_setting_and_account_is_one(self) -> None:
+        section = README.split("## On a server")[1].split("\n## ")[0]
+        given = dict(re.findall(r"`?(?:FACTOR_ASSETS_)?([A-Z0-9]+__[A-Z]+)=([^`\s]*)`", section))
+        given |= {"UNIVERSE__NAME": "file", "UNIVERSE__PATH": "/data/members.csv", "NEWS__PATH": "/data/news.csv"}
+        settings = load_settings(environment={f"FACTOR_ASSETS_{name}": value for name, value in given.items()})
+        assert settings.files.path == "/data/prices.parquet"
+        assert settings.factors.paths == ("/data/my_factors.txt",)
+        assert settings.reports.path == "s3://factor-assets/reports"
+        users = (ROOT / "deploy" / "clickhouse_users.xml").read_text(encoding="utf-8")
+        assert 'curl -u "bi:' in section
+        assert "<users>\n    <bi>" in users
+        assert "Docker Engine 25" in section
+
     def test_linked_files_are_there(self) -> None:
         for target in re.findall(r"\]\((?!http)([^)#]+)", README):
             assert (ROOT / target).exists(), target

@@ -136,6 +136,9 @@ OTHER_THAN_DEFAULT: dict[str, dict[str, tuple[str, Any]]] = {
     },
 }
 
+WANTS: dict[tuple[str, str], dict[str, str]] = {("s3", "kms_key"): {"encryption": "aws:kms"}}
+"""What a setting says nothing without."""
+
 
 def load(file: Path | None = None, **environment: str) -> Settings:
     return load_settings(file, environment=environment)
@@ -173,10 +176,13 @@ class TestProperties:
     @pytest.mark.parametrize(("section", "name"), [(s, n) for s, names in OTHER_THAN_DEFAULT.items() for n in names])
     def test_file_and_variable_give_the_same(self, section: str, name: str, tmp_path: Path) -> None:
         text, value = OTHER_THAN_DEFAULT[section][name]
-        by_variable = load(**{f"FACTOR_ASSETS_{section.upper()}__{name.upper()}": text})
+        others = WANTS.get((section, name), {})
+        by_variable = load(
+            **{f"FACTOR_ASSETS_{section.upper()}__{key.upper()}": t for key, t in {name: text, **others}.items()}
+        )
         quoted = text if isinstance(value, int | float | dict | tuple | date) else f"'{text}'"
         file = tmp_path / "my.toml"
-        file.write_text(f"[{section}]\n{name} = {quoted}\n")
+        file.write_text("\n".join([f"[{section}]", f"{name} = {quoted}", *(f"{k} = '{t}'" for k, t in others.items())]))
         assert load(file) == by_variable
         assert getattr(getattr(by_variable, section), name) == value
         assert by_variable != load()
@@ -192,8 +198,6 @@ class TestProperties:
         with pytest.raises(SettingsError, match=r"clickhouse\.host is empty; name the server"):
             load(FACTOR_ASSETS_STORE__KIND="clickhouse")
         assert load(FACTOR_ASSETS_STORE__KIND="clickhouse", FACTOR_ASSETS_CLICKHOUSE__INTERFACE="chdb")
-        with pytest.raises(SettingsError, match=r"store\.path is 'gs://b'; it wants a folder or s3://bucket/prefix"):
-            load(FACTOR_ASSETS_STORE__PATH="gs://b")
 
     def test_a_language_model_wants_its_name_and_prices(self) -> None:
         model = {"FACTOR_ASSETS_LANGUAGE_MODEL__PROVIDER": "bedrock", "FACTOR_ASSETS_LANGUAGE_MODEL__MODEL": "m"}
@@ -230,6 +234,21 @@ class TestProperties:
         assert (settings.start, settings.end, settings.universe_name) == (date(2010, 1, 1), None, "djia30")
         assert settings.lake_path == str(Path.home() / "lake")
 
+    def test_documents_are_in_one_place_however_it_is_spelled(self, tmp_path: Path) -> None:
+        for given, meant in (
+            ("~/docs", Path.home() / "docs"),
+            ("docs", tmp_path / "docs"),
+            ("", tmp_path / ".factor_assets" / "documents"),
+        ):
+            assert load(FACTOR_ASSETS_DOCUMENTS__PATH=given).documents_path == str(meant)
+        assert load(FACTOR_ASSETS_DOCUMENTS__PATH="s3://b/raw/").documents_path == "s3://b/raw"
+
+    def test_lists_and_tables_in_variables_are_json_or_toml(self) -> None:
+        for families in ('["momentum", "size"]', "['momentum', 'size']", ' ["momentum","size"]'):
+            assert load(FACTOR_ASSETS_FACTORS__FAMILIES=families).factors.families == ("momentum", "size")
+        for columns in ('{"close": "C \\u00e9"}', "{ close = 'C \u00e9' }"):
+            assert load(FACTOR_ASSETS_FILES__COLUMNS=columns).files.columns == {"close": "C \u00e9"}
+
     def test_a_version_changes_with_its_sections_alone(self) -> None:
         one, other = load(), load(FACTOR_ASSETS_EVALUATION__HORIZON="5")
         assert version_of(one.evaluation) == version_of(load().evaluation)
@@ -253,6 +272,22 @@ class TestErrors:
             ("SAMPLE__TICKERS", "many", "sample.tickers .* valid integer.*, got 'many'"),
             ("YAHOO__REQUESTS_PER_SECOND", "0", "yahoo.requests_per_second .* greater than 0"),
             ("DATA__START", "yesterday", "data.start .* valid date.*, got 'yesterday'"),
+            (
+                "FACTORS__FAMILIES",
+                "momentum, size",
+                r"""wants a list; .* as JSON, such as '\["momentum", "size"\]'\.$""",
+            ),
+            ("FACTORS__FAMILIES", "size", r"""factors.families .* wants a list; got 'size'; .*'\["size"\]'\.$"""),
+            (
+                "FILES__COLUMNS",
+                "close=C",
+                r"""files.columns .* wants a table; got 'close=C'; .*'{"close": "Close"}'\.$""",
+            ),
+            ("S3__ENDPOINT", "db:9000", r"s3.endpoint .*: wants a URL that begins .* http://; got 'db:9000'\.$"),
+            ("S3__COMPUTE_LOGS", "s3:///a", "s3.compute_logs .*: wants s3://bucket/prefix; got 's3:///a'"),
+            ("CLICKHOUSE__HOST", "http://127.0.0.1", "clickhouse.host .* the host alone, .*; got 'http://127.0.0.1'"),
+            ("CLICKHOUSE__HOST", "127.0.0.1:8123", r"clickhouse.host .* the port is clickhouse\.port, .*:8123'"),
+            ("DOCUMENTS__PATH", "~nobody_has_this_name/x", "begins with a user's folder that is not known"),
             ("PARTITIONS__GRAIN", "week", "partitions.grain .* 'month' or 'day', got 'week'"),
         ],
     )
@@ -260,6 +295,55 @@ class TestErrors:
         with pytest.raises(SettingsError, match=message) as caught:
             load(**{f"FACTOR_ASSETS_{variable}": text})
         assert f"(from FACTOR_ASSETS_{variable})" in str(caught.value)
+
+    @pytest.mark.parametrize("setting", ["STORE__PATH", "DOCUMENTS__PATH", "REPORTS__PATH"])
+    @pytest.mark.parametrize(
+        "place",
+        [
+            *("s3:/b/x", "s3:b", "S3://b/x", "s3://", "s3:///x", "s3://b/a/../x", "s3://b/./x", "s3://b//x"),
+            *("gs://b/x", "s3://key@b/x", "s3a://b/x", "file:///x", " s3://b/x", "az:/x", "x/s3://b"),
+        ],
+    )
+    def test_a_place_that_is_neither_a_folder_nor_a_bucket(self, setting: str, place: str) -> None:
+        with pytest.raises(SettingsError, match=r": wants a folder or s3://bucket/prefix; got '.*'\.$"):
+            load(**{f"FACTOR_ASSETS_{setting}": place})
+
+    @pytest.mark.parametrize(
+        "setting",
+        [
+            *("FILES__PATH", "UNIVERSE__PATH", "NEWS__PATH", "FACTORS__PATHS", "EVALUATION__KNOWN_FACTORS"),
+            *("REPORTS__WORD_LIST", "CLICKHOUSE__PATH", "HOME"),
+        ],
+    )
+    def test_a_path_that_is_not_of_this_machine(self, setting: str) -> None:
+        for path in ("s3://b/x", "s3:/b/x", "https://a.com/x.csv"):
+            text = f'["{path}"]' if setting == "FACTORS__PATHS" else path
+            with pytest.raises(SettingsError, match=f"wants a path on this machine, not a URI; got '{path}'"):
+                load(**{f"FACTOR_ASSETS_{setting}": text})
+
+    def test_a_key_that_would_not_be_used(self) -> None:
+        key = {"FACTOR_ASSETS_S3__KMS_KEY": "alias/mine"}
+        for encryption in ("", "AES256"):
+            with pytest.raises(
+                SettingsError, match=f"kms_key is 'alias/mine', .* is '{encryption}'.* to 'aws:kms', or"
+            ):
+                load(**key, FACTOR_ASSETS_S3__ENCRYPTION=encryption)
+        assert load(**key, FACTOR_ASSETS_S3__ENCRYPTION="aws:kms").s3.kms_key == "alias/mine"
+
+    @pytest.mark.parametrize(
+        ("section", "name", "variable"),
+        [
+            ("clickhouse", "password", "variable CLICKHOUSE_PASSWORD"),
+            ("s3", "secret_access_key", "variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+            ("news", "api_key", "variable TAVILY_API_KEY"),
+            ("language_model", "key", "variable ANTHROPIC_API_KEY"),
+        ],
+    )
+    def test_a_secret_is_sent_to_its_variable(self, section: str, name: str, variable: str) -> None:
+        Path("factor_assets.toml").write_text(f"[{section}]\n{name} = 'hush'\n")
+        with pytest.raises(SettingsError, match=f"is not a setting; .* set the {variable}") as caught:
+            load()
+        assert "hush" not in str(caught.value)
 
     def test_an_unknown_setting_names_the_nearest(self, tmp_path: Path) -> None:
         with pytest.raises(

@@ -107,13 +107,21 @@ def maintenance_job() -> Job:
 
 
 def add_tickers(instance: dg.DagsterInstance, workspace: Workspace) -> list[str]:
-    """Add a partition for every wanted ticker that has none; return all, in the instance's order.
+    """Make the partitions those of the wanted tickers, and return them in the instance's order.
 
-    New keys are added sorted. A range over dynamic partitions follows the order in which they were added.
+    New keys are added sorted: a range over dynamic partitions follows the order in which they were added. Those of
+    tickers that the settings no longer want, or that the source no longer has, are removed, so that nobody asks for
+    them; what was recorded of them stays. If no ticker is wanted, all are left as they are: that is a mistake in the
+    settings, or a source that is not there for the moment.
     """
     name = str(TICKERS.name)
+    wanted = workspace.wanted_tickers()
+    if not wanted:
+        return []
     known = set(instance.get_dynamic_partitions(name))
-    new = [ticker for ticker in workspace.wanted_tickers() if ticker not in known]
+    for ticker in sorted(known.difference(wanted)):
+        instance.delete_dynamic_partition(name, ticker)
+    new = [ticker for ticker in wanted if ticker not in known]
     if new:
         try:
             instance.add_dynamic_partitions(name, new)

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from factor_assets.defs.factors import factor_key
 from factor_assets.defs.libraries import library_key
 from factor_assets.defs.materialization import on_all, replace_selected, replace_slice, table_asset
-from factor_assets.defs.partitions import TICKERS, dates, earlier, slice_of
+from factor_assets.defs.partitions import TICKERS, dates, earlier, slice_of, with_retired
 from factor_assets.evaluation.regressions import factor_details as regress_tickers
 from factor_assets.evaluation.summary import factor_summary as summarise
 from factor_assets.evaluation.timeseries import evaluate_factors, history_sessions, past_warm_up
@@ -146,7 +146,7 @@ def _by_ticker(workspace: Workspace) -> dg.AssetsDefinition:
             context,
             workspace,
             "factor_details",
-            part,
+            with_retired(part, workspace.unused_tickers("factor_details")),
             rows,
             asset_key=DETAILS,
             code_version=code_version,

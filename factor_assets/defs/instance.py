@@ -8,15 +8,19 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
+from sqlalchemy.exc import DatabaseError
 
-from factor_assets.errors import SettingsError, StoreError
+from factor_assets.errors import FactorAssetsError, SettingsError, StoreError
+from factor_assets.examined import Examined
 from factor_assets.settings import Settings
 from factor_assets.storage.atomic import replace_file
 
 _LONGEST_WAIT_S = 60
 _UPLOAD_EVERY_S = 30
+_LOGS_PREFIX = "dagster"
 HOST_TAG, PROCESS_TAG = "factor_assets/host", "factor_assets/process"
 
 INSTANCE_SETTINGS = """\
@@ -82,7 +86,7 @@ def _compute_logs(settings: Settings) -> str:
     encryption = {"ServerSideEncryption": s3.encryption, "SSEKMSKeyId": s3.kms_key}
     config = {
         "bucket": bucket,
-        "prefix": prefix or "dagster",
+        "prefix": prefix or _LOGS_PREFIX,
         "endpoint_url": s3.endpoint,
         "region": s3.region,
         "upload_extra_args": {name: value for name, value in encryption.items() if value},
@@ -93,6 +97,37 @@ def _compute_logs(settings: Settings) -> str:
     # JSON is YAML.
     manager = {"module": "dagster_aws.s3", "class": "S3ComputeLogManager", "config": chosen}
     return f"compute_logs: {json.dumps(manager)}\n"
+
+
+def examine_compute_logs(settings: Settings) -> Iterator[Examined]:
+    """Look whether the instance sends what runs print where `s3.compute_logs` wants it; nothing where neither says.
+
+    The setting is read when dagster.yaml is written, on first use; one that is there, such as the server's, rules.
+    """
+    file, wanted = settings.dagster_home / "dagster.yaml", settings.s3.compute_logs.rstrip("/")
+    try:
+        with open_instance(settings) as instance:
+            said = instance.get_ref().compute_logs_data
+    except (FactorAssetsError, OSError, dg.DagsterError, DatabaseError):
+        return  # which `examine_instance` has said
+    config = said.config_dict
+    bucket, prefix = (_value(config.get(name, "")) for name in ("bucket", "prefix"))
+    found = f"s3://{bucket}/{prefix}".rstrip("/") if bucket else ""
+    if not found and not wanted:
+        return
+    ok = not wanted or found in {wanted, f"{wanted}/{_LOGS_PREFIX}"}
+    yield Examined(
+        check="compute logs",
+        ok=ok,
+        found=f"{file} sends what runs print to {found or 'the home folder'}"
+        + ("" if ok else f", but s3.compute_logs is {wanted}"),
+        advice="" if ok else "write it into that file, which rules once it is there, or unset s3.compute_logs",
+    )
+
+
+def _value(said: Any) -> str:
+    """Return a value of dagster.yaml, which may be that of a variable."""
+    return os.environ.get(said["env"], "") if isinstance(said, dict) else str(said)
 
 
 def process_tags() -> dict[str, str]:

@@ -10,6 +10,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from factor_assets.defs.place import noted_place
 from factor_assets.storage.slice import Slice
 from factor_assets.storage.store import Provenance, Version
 from factor_assets.tables import Table
@@ -224,6 +225,8 @@ def write(
     """Replace the slice in the store, with the run and the inputs' versions in the commit."""
     if workspace.source.synthetic and not source:
         context.log.warning(f"{table}: the rows are of the {workspace.source.label} market; they are not real data.")
+    if elsewhere := noted_place(context.instance, workspace):
+        context.log.warning(elsewhere)
     newest = {name: workspace.store.latest_version(name) for name in inputs}
     return workspace.store.write(
         table,

@@ -1,5 +1,6 @@
 """The two ways assets are cut, and the one function that turns a run's partitions into a `Slice`."""
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 
@@ -90,6 +91,14 @@ def slice_of(context: dg.AssetExecutionContext) -> Slice:
             " listed in the instance, then the last."
         )
     return Slice(tickers=frozenset(keys))
+
+
+def with_retired(part: Slice, retired: Sequence[str]) -> Slice:
+    """Return a slice of tickers that also holds retired ones, so that a write of it leaves no row of theirs.
+
+    For tables that follow from the whole universe: rows of an earlier one would be counted with today's.
+    """
+    return part if part.tickers is None else Slice(tickers=part.tickers.union(retired))
 
 
 def whole_partitions(settings: Settings, part: Slice, sessions: Dates, *, at_most: int) -> list[Slice]:

@@ -146,11 +146,14 @@ def _delivery_check(
     for delivery in outcomes:
         dropped.update(delivery.dropped)
     failed = [d for d in outcomes if d.outcome == "failed"]
+    unused = workspace.unused_tickers()
     summary = f"{counts['loaded']} loaded, {counts['unchanged']} unchanged, {counts['failed']} failed"
     if failed:
         summary += (
             ": " + "; ".join(f"{d.ticker}: {d.reason}" for d in failed[:3]) + ("; ..." if len(failed) > 3 else "")
         )
+    if unused:
+        summary += f". {unused_note(unused)}"
     context.log.info(f"price_history: {summary}")
     if failed and len(failed) == len(outcomes):
         raise SourceError(
@@ -165,11 +168,21 @@ def _delivery_check(
         description=summary,
         metadata={
             **{outcome: counts[outcome] for outcome in ("loaded", "unchanged", "failed")},
+            "unused": len(unused),
             "rows_dropped": dict(dropped),
             "failures": dg.MetadataValue.md(
                 "\n".join(["| ticker | reason |", "|---|---|", *(f"| {d.ticker} | {d.reason} |" for d in failed[:50])])
             ),
         },
+    )
+
+
+def unused_note(tickers: Sequence[str]) -> str:
+    """Return what to know about stored tickers that the settings no longer want."""
+    some = f"{', '.join(tickers[:3])}{', ...' if len(tickers) > 3 else ''}"
+    return (
+        f"{len(tickers)} tickers of earlier settings are kept and not used: {some}. The universe, or the source, no"
+        " longer has them."
     )
 
 
@@ -204,11 +217,11 @@ def _universe(workspace: Workspace) -> dg.AssetsDefinition:
     def universe(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         part = slice_of(context)
         sessions = workspace.sessions(part)
-        history = workspace.store.read(
-            "price_history", Slice(end=part.end), columns=["date", "ticker", "sector", "close", "source"]
-        )
+        history = workspace.price_history(Slice(end=part.end), columns=["date", "ticker", "sector", "close", "source"])
         rows = members(settings, sessions=sessions, history=history, source=workspace.source)
-        absent = missing_tickers(rows, history)
+        # Where no member has a row so far, all that is stored tells a wrong name from an early date.
+        known = history if history.num_rows else workspace.store.read("price_history", columns=["ticker"])
+        absent = missing_tickers(rows, known)
         note = survivorship_note(rows)
         yield replace_slice(
             context,
@@ -265,7 +278,7 @@ def _prices(workspace: Workspace) -> dg.AssetsDefinition:
     def prices(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         part = slice_of(context)
         # The adjustment factors of a date follow from every earlier row of the ticker, and from no later one.
-        history = workspace.store.read("price_history", Slice(end=part.end))
+        history = workspace.price_history(Slice(end=part.end))
         clean = clean_prices(
             history,
             sessions=workspace.sessions(Slice(end=part.end)),

@@ -72,6 +72,9 @@ def _betas(workspace: Workspace) -> dg.AssetsDefinition:
         counted = {"rows": 0, "too_short": 0, "without": 0}
 
         def parts() -> Iterator[tuple[Slice, pa.Table]]:
+            if retired := workspace.unused_tickers("factor_rolling_betas"):
+                # Betas on returns of an earlier universe.
+                yield Slice(tickers=frozenset(retired)), TABLES["factor_rolling_betas"].schema.empty_table()
             for piece, found in _beta_parts(workspace, part):
                 counted["rows"] += found.rows.num_rows
                 counted["too_short"] += found.n_too_short

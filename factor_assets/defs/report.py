@@ -145,7 +145,7 @@ def _holdout_notes(start: date | None, *, left_out: bool) -> list[str]:
 def _notes(workspace: Workspace) -> list[str]:
     """What was delivered and not used as it came."""
     clean = clean_prices(
-        workspace.store.read("price_history"),
+        workspace.price_history(),
         sessions=workspace.sessions(EVERYTHING),
         has_events=workspace.source.has_events,
     )

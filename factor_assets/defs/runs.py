@@ -1,8 +1,9 @@
 """Runs from the command line: the stages in order, through Dagster's own executor, with progress and an account.
 
-1. Resolve what was asked for to asset keys, and those to stages (`automation.stage_selections`).
-2. Per stage, find the partitions of the dates asked for; with `missing_only`, those that are outdated.
-3. Execute one run for each unbroken range of partitions; a failed asset holds up only what needs it.
+1. Refuse settings whose tables are elsewhere than what was made before (`place.py`).
+2. Resolve what was asked for to asset keys, and those to stages (`automation.stage_selections`).
+3. Per stage, find the partitions of the dates asked for; with `missing_only`, those that are outdated.
+4. Execute one run for each unbroken range of partitions; a failed asset holds up only what needs it.
 """
 
 import re
@@ -18,8 +19,11 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from factor_assets.defs.automation import LIBRARIES, add_tickers, is_on_demand, range_tags, stage_selections
 from factor_assets.defs.instance import process_tags
+from factor_assets.defs.maintenance import LAKE_MAINTENANCE, MAINTENANCE
 from factor_assets.defs.outdated import CODE_VERSION_TAG, IN_VAIN, UNPARTITIONED, outdated
 from factor_assets.defs.partitions import TICKERS
+from factor_assets.defs.place import record_place, require_place
+from factor_assets.defs.prices import unused_note
 from factor_assets.defs.report_sensor import add_reports
 from factor_assets.defs.reports import REPORT_PARTITIONS
 from factor_assets.defs.reports import STAGE as REPORT_STAGE
@@ -57,6 +61,8 @@ class StageAccount:
         Assets that were not run, or gave nothing, because what they need failed.
     failed_checks
         "asset: check" -> what it found, of this run.
+    notes
+        What to know beside.
     """
 
     stage: str
@@ -69,6 +75,7 @@ class StageAccount:
     failures: dict[str, str] = field(default_factory=dict)
     held_up: set[dg.AssetKey] = field(default_factory=set)
     failed_checks: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 def resolve(definitions: dg.Definitions, names: Sequence[str]) -> set[dg.AssetKey]:
@@ -86,7 +93,7 @@ def resolve(definitions: dg.Definitions, names: Sequence[str]) -> set[dg.AssetKe
     keys = graph.get_all_asset_keys()
     regular = {key for key in keys if not is_on_demand(graph.get(key))}
     if not names:
-        return {key for key in regular if graph.get(key).group_name != "maintenance"}
+        return {key for key in regular if graph.get(key).group_name != MAINTENANCE}
     chosen: set[dg.AssetKey] = set()
     for name in names:
         plain = name.removesuffix("+")
@@ -125,15 +132,17 @@ def run_stages(
     Raises
     ------
     SettingsError
-        If a name means nothing, the dates lie outside the data, or what the assets are made from was never made.
+        If a name means nothing, the dates lie outside the data, what the assets are made from was never made, or what
+        was made before is in another place than the settings have the tables.
     UniverseError
         If there is no ticker to load.
     """
     if start and end and start > end:
         raise SettingsError(f"The first date {start} is after the last {end}; swap them.")
+    require_place(instance, workspace)
     chosen = resolve(definitions, names)
     assets = [a for a in definitions.assets or [] if isinstance(a, dg.AssetsDefinition)]
-    stages = stage_selections(assets)
+    stages = {**stage_selections(assets), MAINTENANCE: [LAKE_MAINTENANCE]}
     dated = [key for key in (*stages["daily"], *stages[LIBRARIES]) if key in chosen]
     if dated:
         # Before anything is loaded, so that wrong dates cost nothing.
@@ -171,9 +180,13 @@ def run_stages(
                 for key, names in needed.items()
             }
         account = StageAccount(stage=stage, skipped=sum(len(partitions) - len(names) for names in needed.values()))
+        if stage == "load_prices" and (unused := workspace.unused_tickers()):
+            account.notes.append(unused_note(unused))
         began = monotonic()
         _run_stage(definitions, instance, account, needed, partitions, held_up=held_up, progress=progress)
         account.seconds = monotonic() - began
+        if account.made:
+            record_place(instance, workspace)
         made_now |= account.made_of.keys()
         yield account
 

@@ -7,6 +7,7 @@ Two writers of one table are kept apart by conditional PUT: a commit is an objec
 of its name. A store that ignores the condition would let one commit replace another, so it is refused.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,8 @@ from uuid import uuid4
 
 from factor_assets.errors import ConnectionLostError, StoreError
 from factor_assets.storage.failures import bucket_advice, bucket_reason, is_lost
-from factor_assets.tables import FACTOR_PREFIX, LIBRARY_PREFIX, TABLES
+from factor_assets.store_settings import is_bucket
+from factor_assets.tables import FACTOR_PREFIX, LIBRARY_PREFIX, TABLES, is_declared
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -59,17 +61,16 @@ def require_bucket(root: str) -> None:
     StoreError
         Says what a root looks like.
     """
-    bucket, _, prefix = root.removeprefix("s3://").partition("/")
-    allowed = all(sign.isascii() and (sign.isalnum() or sign in "/-_.=") for sign in prefix)
-    if not root.startswith("s3://") or not bucket or not allowed or "//" in prefix:
+    prefix = root.removeprefix("s3://").partition("/")[2]
+    if not is_bucket(root) or not re.fullmatch(r"[\w/.=-]*", prefix, flags=re.ASCII):
         raise StoreError(
-            f"A lake in a bucket is s3://bucket/prefix, with letters, digits and - _ . = / in the prefix; got {root!r}."
-            " Set `store.path`."
+            f"A lake in a bucket is s3://bucket/prefix, with letters, digits and - _ . = / in the prefix and no part"
+            f" that is empty, . or ..; got {root!r}. Set `store.path`."
         )
 
 
 def written_tables_of_bucket(root: str, options: Mapping[str, str]) -> Iterator[str]:
-    """Yield the name of each written table below a root.
+    """Yield the name of each written table below a root; a stray prefix that no table can be called is none.
 
     Raises
     ------
@@ -77,8 +78,6 @@ def written_tables_of_bucket(root: str, options: Mapping[str, str]) -> Iterator[
         If the bucket cannot be listed.
     """
     import obstore
-
-    store = open_bucket(root, options)
 
     def below(prefix: str) -> list[str]:
         return [path.rstrip("/") for path in obstore.list_with_delimiter(store, prefix or None)["common_prefixes"]]
@@ -91,12 +90,13 @@ def written_tables_of_bucket(root: str, options: Mapping[str, str]) -> Iterator[
         return True
 
     try:
+        store = open_bucket(root, options)
         top = {*below("")}
         with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
             families = below(FACTOR_PREFIX) if FACTOR_PREFIX.rstrip("/") in top else []
             named = [name for names in pool.map(below, families) for name in names]
             libraries = below(LIBRARY_PREFIX) if LIBRARY_PREFIX.rstrip("/") in top else []
-            candidates = [*sorted(top & set(TABLES)), *named, *libraries]
+            candidates = [*sorted(top & set(TABLES)), *filter(is_declared, (*named, *libraries))]
             written = list(pool.map(is_written, candidates))
     except Exception as error:
         raise explained_bucket(error, f"The lake {root} cannot be listed") from error

@@ -32,7 +32,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from factor_assets.errors import StoreError, UnknownTableError, WriteConflictError
+from factor_assets.errors import StoreError, WriteConflictError
 from factor_assets.storage.clickhouse_client import Connection, NoSuchTable, Unreachable
 from factor_assets.storage.clickhouse_commits import (
     State,
@@ -65,7 +65,7 @@ from factor_assets.storage.store import (
     require_same_source,
 )
 from factor_assets.store_settings import ClickHouseSettings
-from factor_assets.tables import Table
+from factor_assets.tables import Table, is_declared
 from factor_assets.tables import table as declared_table
 
 _RACES = 500
@@ -134,7 +134,7 @@ class ClickHouseStore:
             ].to_pylist()
         except NoSuchTable:
             return []
-        return sorted(name for name in found if _is_declared(name))
+        return sorted(name for name in found if is_declared(name))
 
     def versions(self, table: str) -> list[Version]:
         """Commits, newest first."""
@@ -365,11 +365,3 @@ def _open_columns(declared: Table, rows: pa.Table) -> list[str]:
         return []
     fixed = set(declared_table(declared.name).column_names)
     return [name for name in rows.column_names if name not in fixed]
-
-
-def _is_declared(name: str) -> bool:
-    try:
-        declared_table(name)
-    except UnknownTableError:
-        return False
-    return True

@@ -54,7 +54,7 @@ _ADVICE = {
     164: "user {user!r} may only read: grant it writing, or set clickhouse.user to one that may.",
     497: "user {user!r} lacks a permission: grant SELECT, INSERT, CREATE, ALTER and DROP on database {database!r}, or"
     " set clickhouse.user to one that has them.",
-    243: "its disk is full: free space there, or run maintenance with a shorter `keep`.",
+    243: "its disk is full: free space there, or delete old versions with `factor-assets maintain --keep 7`.",
     159: "it took longer than it may: raise clickhouse.timeout, or write less at once.",
     241: "it lacks memory for this: write or read less at once, or raise its max_memory_usage.",
     252: "it has too many small parts to merge: write larger slices, or wait.",

@@ -4,6 +4,7 @@ A key is written once: what a service delivered is never changed. What does not 
 what the bytes mean.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,9 +15,12 @@ from typing import TYPE_CHECKING, Any
 from factor_assets.errors import DocumentError, DocumentNotFoundError
 from factor_assets.storage.buckets import explained_bucket, open_bucket
 from factor_assets.storage.failures import is_lost
+from factor_assets.store_settings import absolute_place, require_place
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +47,27 @@ class Documents:
     Parameters
     ----------
     root
-        Folder, which is created on the first write, or an S3 URI. Credentials, and region and endpoint where the
-        options do not give them, come from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION,
-        AWS_ENDPOINT_URL, AWS_ALLOW_HTTP) or from the machine's role.
+        Folder, which is created on the first write and may begin with `~`, or an S3 URI. Credentials, and region and
+        endpoint where the options do not give them, come from the environment (AWS_ACCESS_KEY_ID,
+        AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL, AWS_ALLOW_HTTP) or from the machine's role.
     options
         Of `s3_options`; for a folder they do nothing.
+
+    A key is parts joined by `/`: none of them empty, `.` or `..`, none with a control character.
+
+    Raises
+    ------
+    DocumentError
+        If the root is neither a folder nor an S3 URI, and from every method if a key is none.
     """
 
     def __init__(self, root: str, *, options: Mapping[str, str] = MappingProxyType({})) -> None:
-        self.root = root
-        self._is_bucket = "://" in root
+        try:
+            # Once for all methods: what is written must be where it is listed.
+            self.root = absolute_place(require_place(root), Path().absolute())
+        except ValueError as error:
+            raise DocumentError(f"Documents: {error}.") from None
+        self._is_bucket = "://" in self.root
         self._options = dict(options)
         self._opened: ObjectStore | None = None
 
@@ -73,6 +88,7 @@ class Documents:
         import obstore
         from obstore.exceptions import AlreadyExistsError
 
+        _require_key(key)
         try:
             # Large documents go in parts where they may replace another; a condition wants one request.
             obstore.put(self._store(create=True), key, content, mode="overwrite" if replace else "create")
@@ -92,6 +108,7 @@ class Documents:
         """
         import obstore
 
+        _require_key(key)
         try:
             obstore.delete(self._store(), key)
         except FileNotFoundError:
@@ -111,6 +128,7 @@ class Documents:
         """
         import obstore
 
+        _require_key(key)
         try:
             return bytes(obstore.get(self._store(), key).bytes())
         except FileNotFoundError as error:
@@ -130,6 +148,7 @@ class Documents:
         """
         import obstore
 
+        _require_key(key)
         try:
             obstore.head(self._store(), key)
         except FileNotFoundError:
@@ -155,6 +174,8 @@ class Documents:
         """
         import obstore
 
+        if prefix:
+            _require_key(prefix.removesuffix("/"))
         if not self._is_bucket and not Path(self.root).is_dir():
             return
         retries = int(self._options.get("max_retries", 0)) if self._is_bucket else 0
@@ -193,7 +214,7 @@ class Documents:
             if self._is_bucket:
                 self._opened = open_bucket(self.root, self._options)
             elif create or Path(self.root).is_dir():
-                self._opened = LocalStore(str(Path(self.root).expanduser().absolute()), mkdir=True)
+                self._opened = LocalStore(self.root, mkdir=True)
             else:
                 raise FileNotFoundError(self.root)
         return self._opened
@@ -203,6 +224,15 @@ class Documents:
             return DocumentError(str(explained_bucket(error, f"Cannot {what} in {self.root}")))
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         return DocumentError(f"Cannot {what} in {self.root}: {first} Check that it exists and may be used.")
+
+
+def _require_key(key: str) -> None:
+    """Refuse what would be another document in a folder than in a bucket, or one outside the root."""
+    if {"", ".", ".."} & set(key.split("/")) or _CONTROL.search(key):
+        raise DocumentError(
+            "A document's key wants parts joined by /, none of them empty, . or .., without control characters; got"
+            f" {key!r}."
+        )
 
 
 def _info(found: Any) -> DocumentInfo:

@@ -35,12 +35,12 @@ _BUCKET_ADVICE = (
     ),
     (("KMS.", "kms:"), "Check s3.encryption and s3.kms_key, and that the credentials may use the key."),
     (
-        ("AccessDenied", "AllAccessDisabled", "401 Unauthorized", "403 Forbidden"),
-        "The credentials may not do this: allow s3:ListBucket, s3:GetObject, s3:PutObject and s3:DeleteObject.",
-    ),
-    (
         ("169.254.169.254", "169.254.170.2", "CredentialsNotLoaded", "credential provider"),
         "There are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role.",
+    ),
+    (
+        ("AccessDenied", "AllAccessDisabled", "401 Unauthorized", "403 Forbidden"),
+        "The credentials may not do this: allow s3:ListBucket, s3:GetObject, s3:PutObject and s3:DeleteObject.",
     ),
     (
         ("dns error", "failed to lookup", "Connection refused", "tcp connect error", "No route to host"),
@@ -85,8 +85,8 @@ def explained(table: str, location: str, done: Literal["opened", "read", "writte
         what = f"Table {table!r} at {location} cannot be {done}"
         if "://" not in location and any(sign in text for sign in _FULL):
             raise StoreError(
-                f"{what}: its disk is full. Free space there, run maintenance with a shorter `keep`, or set `home` or"
-                " `store.path` to another folder."
+                f"{what}: its disk is full. Free space there, delete old versions by `factor-assets maintain --keep 7`, or"
+                " set `home` or `store.path` to another folder."
             ) from error
         if isinstance(error, CommitFailedError):
             raise

@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from factor_assets.errors import StoreError
-from factor_assets.tables import FACTOR_PREFIX, LIBRARY_PREFIX, TABLES
+from factor_assets.tables import FACTOR_PREFIX, LIBRARY_PREFIX, TABLES, is_declared
 
 # Tried one by one with deltalake 1.6: the library panics on these, or writes to another folder.
 _REFUSED = "%[]^|\\?#"
 
 
 def written_tables(root: Path) -> Iterator[str]:
-    """Yield the name of each written table below a folder."""
+    """Yield the name of each written table below a folder; a stray folder that no table can be called is none."""
     named = (folder for pattern in (f"{FACTOR_PREFIX}*/*", f"{LIBRARY_PREFIX}*") for folder in root.glob(pattern))
     for name in (*TABLES, *(folder.relative_to(root).as_posix() for folder in named)):
-        if next((root / name / "_delta_log").glob("*.json"), None) is not None:
+        if is_declared(name) and next((root / name / "_delta_log").glob("*.json"), None) is not None:
             yield name
 
 

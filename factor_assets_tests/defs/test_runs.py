@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,6 +19,7 @@ from factor_assets.factors.registry import RegisteredFactor
 from factor_assets.settings import Settings
 from factor_assets.sources.price_source import Delivery
 from factor_assets.sources.sample import SampleSource
+from factor_assets.storage.lake import LakeStore
 from factor_assets.storage.slice import Slice
 from factor_assets.workspace import Workspace
 from factor_assets_tests.market import FEW_FACTORS, run, small_settings
@@ -101,6 +102,24 @@ class TestResolve:
 
     def test_a_plus_adds_what_follows(self) -> None:
         assert names(resolve(DEFINITIONS, ["momentum+"])) == {"ret_12_1"} | DETAILS | EVIDENCE | REPORT
+
+
+class TestMaintenance:
+    def test_it_runs_when_it_is_named(self, made: Settings) -> None:
+        assert account_of(made, names=["lake_maintenance"]) == {"maintenance": (1, 0, 0)}
+        assert account_of(made, names=["maintenance"], missing_only=True) == {"maintenance": (0, 1, 0)}
+
+    @pytest.mark.parametrize(("config", "days"), [({}, 30), ({"keep_days": 7}, 7)])
+    def test_a_run_from_the_ui_may_say_how_many_days(
+        self, made: Settings, monkeypatch: pytest.MonkeyPatch, config: dict[str, int], days: int
+    ) -> None:
+        kept: list[timedelta] = []
+        monkeypatch.setattr(LakeStore, "maintain", lambda self, *, keep: kept.append(keep) or [])
+        run_config = {"ops": {"lake_maintenance": {"config": config}}}
+        with dg.DagsterInstance.ephemeral() as instance:
+            job = build_definitions(made).resolve_job_def("maintenance")
+            assert job.execute_in_process(instance=instance, run_config=run_config).success
+        assert kept == [timedelta(days=days)]
 
 
 class TestMissingOnly:

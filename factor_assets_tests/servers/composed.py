@@ -28,9 +28,13 @@ from factor_assets_tests.servers.s3 import s3_server
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 COMPOSE_FILE = ROOT / "docker-compose.yml"
-VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<text>[^}]*))?\}")
-SECRETS = {name: f"made-{name.lower()}" for name in ("POSTGRES_PASSWORD", "CLICKHOUSE_PASSWORD", "S3_ACCESS_KEY")} | {
-    "S3_SECRET_KEY": "made-s3_secret_key"
+VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?:(?P<kind>:?[-?])(?P<text>[^}]*))?\}")
+SECRETS = {
+    name: f"made-{name.lower()}"
+    for name in (
+        *("POSTGRES_PASSWORD", "CLICKHOUSE_PASSWORD", "CLICKHOUSE_BI_PASSWORD"),
+        *("S3_ACCESS_KEY", "S3_SECRET_KEY"),
+    )
 }
 
 # Of `small_settings`, as the environment of the code location.
@@ -52,8 +56,10 @@ def compose(variables: Mapping[str, str] = SECRETS) -> dict[str, Any]:
 
     def value(match: re.Match[str]) -> str:
         found = variables.get(match["name"], "")
-        if not found and match["kind"] == "?":
+        if not found and match["kind"] == ":?":
             raise ValueError(f"{match['name']}: {match['text']}")
+        if match["kind"] == "-" and match["name"] in variables:
+            return found
         return found or match["text"] or ""
 
     text = COMPOSE_FILE.read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import random
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,20 @@ class TestProperties:
         assert sorted(info.key for info in documents.list("a")) == ["a/b.json", "a/c d.pdf", "a/e/f.html"]
         assert [info.key for info in documents.list("a", after="a/c d.pdf")] == ["a/e/f.html"]
         assert list(documents.list("b")) == []
+
+    def test_a_folder_of_the_user_s_is_written_and_listed_in_one_place(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HOME", str(tmp_path))
+        Documents("~/docs").put("a/k", b"1")
+        assert (tmp_path / "docs" / "a" / "k").read_bytes() == b"1"
+        for root in ("~/docs", str(tmp_path / "docs")):
+            assert [info.key for info in Documents(root).list()] == ["a/k"]
+            assert Documents(root).get("a/k") == b"1"
+        monkeypatch.chdir(tmp_path)
+        relative = Documents("docs")
+        monkeypatch.chdir("/")
+        assert relative.has("a/k")
 
     def test_a_key_is_written_once_unless_it_is_to_be_replaced(self, documents: Documents) -> None:
         assert documents.put("k", b"first")
@@ -123,6 +138,28 @@ class TestInABucket:
 
 
 class TestErrors:
+    @pytest.mark.parametrize("key", ["", "/k", "k/", "a//k", "a/../k", "..", ".", "a/./k", "a\nk", "a\x00k", "a\x7f"])
+    def test_a_key_that_is_none(self, documents: Documents, key: str) -> None:
+        documents.put("a/k", b"1")
+        acts: list[Callable[[], object]] = [
+            lambda: documents.put(key, b""),
+            lambda: documents.get(key),
+            lambda: documents.has(key),
+            lambda: documents.delete(key),
+        ]
+        if key not in {"", "k/"}:
+            acts.append(lambda: list(documents.list(key)))
+        for act in acts:
+            with pytest.raises(DocumentError, match="key wants parts joined by /, none of them empty") as refused:
+                act()
+            assert repr(key) in str(refused.value)
+        assert documents.get("a/k") == b"1"
+
+    @pytest.mark.parametrize("root", ["s3:/bucket/x", "s3://", "gs://b/x", "s3://b/../x"])
+    def test_a_root_that_is_no_place(self, root: str) -> None:
+        with pytest.raises(DocumentError, match=f"wants a folder or s3://bucket/prefix; got '{root}'"):
+            Documents(root)
+
     def test_a_document_that_is_not_there(self, documents: Documents) -> None:
         documents.put("other", b"")
         with pytest.raises(DocumentNotFoundError, match="There is no document 'k' in"):

@@ -155,7 +155,9 @@ class TestProperties:
         assert store.tables() == []
         write(store)
         client = s3.client()
-        for key in ("factors/f/killed/_part=1/part.parquet", "others/_delta_log/00000000000000000000.json", "readme"):
+        commit = "_delta_log/00000000000000000000.json"
+        stray = (f"others/{commit}", f"factors/x/y.z/{commit}", f"libraries/a b/{commit}")
+        for key in ("factors/f/killed/_part=1/part.parquet", *stray, "readme"):
             client.put_object(Bucket=bucket, Key=f"some/lake/{key}", Body=b"")
         assert store.tables() == [FACTOR]
 
@@ -255,7 +257,11 @@ class TestErrors:
         assert DeltaTable(shaky.location(FACTOR), storage_options=shaky._options).version() == 0
 
     @pytest.mark.parametrize(
-        "root", ["s3://", "s3:///a", "gs://b/c", "s3://b/a b", "s3://b/a//b", "s3://b/50%", "s3://b/é"]
+        "root",
+        [
+            *("s3://", "s3:///a", "gs://b/c", "s3://b/a b", "s3://b/a//b", "s3://b/50%", "s3://b/é"),
+            *("s3://b/a/../x", "s3://b/./x", "s3://../x", "s3://b/.."),
+        ],
     )
     def test_roots_that_are_no_bucket(self, root: str) -> None:
         with pytest.raises(StoreError, match=r"A lake in a bucket is s3://bucket/prefix.*Set `store\.path`"):

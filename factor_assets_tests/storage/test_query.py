@@ -7,7 +7,7 @@ import pytest
 
 from factor_assets.errors import StoreError
 from factor_assets.storage.lake import LakeStore
-from factor_assets.storage.query import connect, query
+from factor_assets.storage.query import LIST_TABLES, connect, query
 from factor_assets.storage.slice import EVERYTHING
 from factor_assets.tables import TABLES
 from factor_assets_tests.storage.market_rows import FACTOR, ODD_TICKERS, PROVENANCE, block, factor_rows
@@ -67,6 +67,35 @@ class TestProperties:
     def test_a_connection_is_ordinary_duckdb(self, store: LakeStore) -> None:
         with connect(store) as connection:
             assert connection.sql("SELECT max(date) FROM factors.value__be_me").fetchall() == [(date(2020, 4, 9),)]
+
+    def test_a_stray_folder_is_no_table(self, store: LakeStore) -> None:
+        held = store.tables()
+        for name in ("factors/x/y.z", "libraries/a b"):
+            log = Path(store.root) / name / "_delta_log"
+            log.mkdir(parents=True)
+            (log / f"{0:020}.json").write_text("{}")
+        assert store.tables() == held
+        assert query(store, "SELECT 1 AS one")["one"].to_pylist() == [1]
+
+    def test_a_family_of_any_name_is_listed(self, store: LakeStore) -> None:
+        store.write("factors/scan_5/x", EVERYTHING, factor_rows({}), provenance=PROVENANCE)
+        assert "factors.scan_5__x" in query(store, LIST_TABLES)["table"].to_pylist()
+
+    @pytest.mark.parametrize("names", [("a__b/c", "a/b__c"), ("a/up", "a/UP")])
+    def test_two_factors_of_one_view_name_hide_nothing_else(self, store: LakeStore, names: tuple[str, str]) -> None:
+        for value, name in enumerate(names):
+            rows = factor_rows({(DAY, "A"): float(value)})
+            store.write(f"factors/{name}", EVERYTHING, rows, provenance=PROVENANCE)
+        assert query(store, "SELECT count(*) AS n FROM factors.value__be_me")["n"].to_pylist() == [1100]
+        for value, name in enumerate(names):
+            family, factor = name.split("/")
+            sql = f"SELECT value FROM factor_values WHERE factor_type = '{family}' AND factor_name = '{factor}'"
+            assert query(store, sql)["value"].to_pylist() == [value]
+        view = f"factors.{names[0].replace('/', '__')}"
+        with pytest.raises(
+            StoreError, match=r"factors/.* and factors/.* would all be the view .*Ask factor_values WHERE"
+        ):
+            query(store, f"SELECT * FROM {view}")
 
 
 class TestErrors:
