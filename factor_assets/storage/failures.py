@@ -85,8 +85,8 @@ def explained(table: str, location: str, done: Literal["opened", "read", "writte
         what = f"Table {table!r} at {location} cannot be {done}"
         if "://" not in location and any(sign in text for sign in _FULL):
             raise StoreError(
-                f"{what}: its disk is full. Free space there, delete old versions by `factor-assets maintain --keep 7`, or"
-                " set `home` or `store.path` to another folder."
+                f"{what}: its disk is full. Free space there, delete old versions by `factor-assets maintain --keep 7`,"
+                " or set `home` or `store.path` to another folder."
             ) from error
         if isinstance(error, CommitFailedError):
             raise
