@@ -101,14 +101,11 @@ class TestAgainstTheEngine:
         for name, values in engine.evaluate(COLUMNS, panel):
             np.testing.assert_array_equal(panel.scatter(rows, name), values)
 
-    def test_day_by_day_gives_the_bits_of_a_range(self, home: Path, graph: Graph, tmp_path: Path) -> None:
+    def test_day_by_day_gives_the_bits_of_a_range(self, graph: Graph, tmp_path: Path) -> None:
         graph.run(TABLE)
         whole = graph.workspace.store.read(TABLE)
-        daily = Graph(small_settings(home, store={"path": str(tmp_path)}, partitions={"grain": "day"}))
-        stored = graph.workspace.store
-        for name in ("prices", "universe"):
-            provenance = stored.latest_version(name).provenance
-            daily.workspace.store.write(name, EVERYTHING, stored.read(name), provenance=provenance)
+        daily = Graph(small_settings(tmp_path, partitions={"grain": "day"}))
+        daily.run("market_data")
         days = daily.workspace.sessions(EVERYTHING).tolist()
         daily.run(TABLE, start=days[0], end=days[-6])
         for day in (days[-2], days[-5], days[-1], days[-4], days[-3]):
@@ -197,9 +194,9 @@ class TestProperties:
             assert (TABLE in listed) == bool(chosen)
             graph.instance.dispose()
 
-    def test_chosen_columns_are_evaluated_as_factors_of_their_library(self, home: Path, tmp_path: Path) -> None:
+    def test_chosen_columns_are_evaluated_as_factors_of_their_library(self, tmp_path: Path) -> None:
         chosen = {"families": ["technical/close_location"], "libraries": ["small"]}
-        graph = Graph(small_settings(home, store={"path": str(tmp_path)}, factors=chosen))
+        graph = Graph(small_settings(tmp_path, factors=chosen))
         graph.run("market_data", "close_location", "libraries", *EVIDENCE)
         summary = graph.workspace.store.read("factor_summary").to_pylist()
         found = {(row["factor_type"], row["factor_name"]): row for row in summary}
@@ -207,7 +204,7 @@ class TestProperties:
         assert found["small", "trend"]["description"].startswith(f"{COLUMNS['trend']}\n")
         assert found["small", "trend"]["n_sessions"] > 60
         # A factor that is left out again is no longer part of the evidence.
-        without = Graph(small_settings(home, store={"path": str(tmp_path)}, factors={**chosen, "libraries": []}))
+        without = Graph(small_settings(tmp_path, factors={**chosen, "libraries": []}))
         account = {a.stage: a for a in without.run("factor_timeseries", missing_only=True)}
         assert account["daily"].made == 4
         without.instance.dispose()
@@ -245,9 +242,9 @@ class TestErrors:
         assert rows["move"].null_count == 4
 
     def test_a_range_that_fails_half_way_has_made_whole_partitions(
-        self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        graph = Graph(small_settings(home, store={"path": str(tmp_path)}))
+        graph = Graph(small_settings(tmp_path))
         graph.run("market_data")
 
         def evaluate(expressions: Mapping[str, Any], panel: Panel, **options: Any) -> Iterator[tuple[str, Array]]:
