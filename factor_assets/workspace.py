@@ -282,6 +282,16 @@ class Workspace:
             return rows
         return rows.filter(pc.is_in(rows["ticker"], value_set=pa.array(wanted, pa.string())))
 
+    def evidence(self, name: str, *, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read a table that evidence is made of; of a table by date only the dates of the settings.
+
+        Earlier settings may have had a longer range: rows of its other dates stay stored, but nothing is made of them,
+        least of all of those after the end.
+        """
+        has_range = table(name).slices == "date"
+        part = Slice(start=self.settings.start, end=self._last_day + timedelta(days=1)) if has_range else EVERYTHING
+        return self.store.read(name, part, columns=columns)
+
     def unused_tickers(self, table: str = "price_history") -> list[str]:
         """Return the tickers that a table holds and the settings no longer want, sorted.
 

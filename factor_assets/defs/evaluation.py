@@ -136,7 +136,7 @@ def _by_ticker(workspace: Workspace) -> dg.AssetsDefinition:
     def factor_details(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         part = slice_of(context)
         rows = regress_tickers(
-            workspace.store.read("factor_timeseries"),
+            workspace.evidence("factor_timeseries"),
             workspace.panel(part),
             settings=settings.evaluation,
             universe=settings.universe_name,
@@ -168,7 +168,7 @@ def _summary(workspace: Workspace) -> dg.AssetsDefinition:
     @dg.multi_asset(name="factor_summary", specs=[spec])
     def factor_summary(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         rows = summarise(
-            workspace.store.read("factor_timeseries"),
+            workspace.evidence("factor_timeseries"),
             workspace.store.read("factor_details"),
             descriptions={(f.family, f.name): _described(f) for f in evaluated_factors(workspace)},
             settings=settings.evaluation,

@@ -143,7 +143,7 @@ def _evidence(workspace: Workspace) -> dg.AssetsDefinition:
     def evidence(
         context: dg.AssetExecutionContext, config: EvidenceConfig
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-        tables = {name: workspace.store.read(name) for name in by_session}
+        tables = {name: workspace.evidence(name) for name in by_session}
         holdout = config.include_holdout
         if holdout and settings.evaluation.holdout_start is not None:
             context.log.warning(f"The holdout, from {settings.evaluation.holdout_start} on, is looked at.")

@@ -91,9 +91,7 @@ def _correlations(workspace: Workspace, labels: list[Label]) -> tuple[pa.Table, 
     """Return the rows, and of which sessions they are."""
     settings = workspace.settings
     sessions = before_holdout(workspace.sessions(EVERYTHING), settings.evaluation)
-    timeseries = workspace.store.read(
-        "factor_timeseries", columns=["date", "factor_type", "factor_name", "factor_value"]
-    )
+    timeseries = workspace.evidence("factor_timeseries", columns=["date", "factor_type", "factor_name", "factor_value"])
     step = sampling_step(len(labels), len(sessions))
     least = settings.evaluation.min_observations
     rows = factor_correlations(

@@ -103,9 +103,7 @@ def _betas(workspace: Workspace) -> dg.AssetsDefinition:
 def _beta_parts(workspace: Workspace, part: Slice) -> Iterator[tuple[Slice, RollingBetas]]:
     """Yield the betas of so many tickers at once that the memory is bounded."""
     settings = workspace.settings
-    timeseries = workspace.store.read(
-        "factor_timeseries", columns=["date", "factor_type", "factor_name", "factor_value"]
-    )
+    timeseries = workspace.evidence("factor_timeseries", columns=["date", "factor_type", "factor_name", "factor_value"])
     sessions = workspace.sessions(EVERYTHING)
     n_factors = timeseries.group_by(["factor_type", "factor_name"]).aggregate([]).num_rows
     n_months = len(sessions) // 21 + 1
@@ -170,7 +168,7 @@ def _spanning(workspace: Workspace) -> dg.AssetsDefinition:
     @dg.multi_asset(name="factor_spanning", specs=[spec], check_specs=[check])
     def spanning(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         rows = factor_spanning(
-            workspace.store.read("factor_timeseries"),
+            workspace.evidence("factor_timeseries"),
             workspace.panel(),
             settings=settings.evaluation,
             universe=settings.universe_name,

@@ -56,7 +56,7 @@ def report_assets(workspace: Workspace) -> list[dg.AssetsDefinition]:
         ],
     )
     def tear_sheet_page() -> dg.MaterializeResult[Any]:
-        stored = EvidenceTables(**{name: workspace.store.read(table) for name, table in STORED_AS.items()})
+        stored = EvidenceTables(**{name: workspace.evidence(table) for name, table in STORED_AS.items()})
         tables = stored.before_holdout(settings.evaluation)
         context = _context(workspace, left_out=tables is not stored)
         factors = split(tables, universe=context.universe)

@@ -72,7 +72,7 @@ def _selection(workspace: Workspace) -> dg.AssetsDefinition:
     def selection(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         panel = workspace.panel()
         rows = factor_selection(
-            workspace.store.read("factor_timeseries"),
+            workspace.evidence("factor_timeseries"),
             dict(zip(panel.dates.tolist(), market_return(panel).tolist(), strict=True)),
             {(factor.family, factor.name): factor.factor.sign for factor in evaluated_factors(workspace)},
             settings=settings.evaluation,

@@ -117,7 +117,7 @@ def _evidence(workspace: Workspace) -> dg.AssetsDefinition:
     @dg.multi_asset(name="variant_evidence", specs=[spec])
     def evidence(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         rows = summarise(
-            workspace.store.read("factor_variants"),
+            workspace.evidence("factor_variants"),
             settings=settings.evaluation,
             universe=settings.universe_name,
             source=workspace.source.label,
