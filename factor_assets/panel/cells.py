@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from factor_assets.calendar import Dates
+from factor_assets.calendar import Dates, session_positions
 from factor_assets.errors import PanelError
 
 
@@ -65,7 +65,14 @@ class Cells:
         # One more at the end stands for a missing name.
         columns = np.array([*(column_of.get(name, -1) for name in keys.names), -1])
         column = columns.take(keys.codes)
-        position = _first_cells(dates, sessions, len(tickers))
+        days = dates.to_numpy().astype("datetime64[D]", copy=False)
+        position = session_positions(days, sessions)
+        if (unknown := position < 0).any():
+            raise PanelError(
+                f"{unknown.sum()} rows are on dates that are not sessions of the panel, such as {days[unknown][0]}. Ask"
+                " for the same range, or clean the rows first."
+            )
+        position *= len(tickers)
         position += column
         n = self._n_rows = len(position)
         kept = column >= 0 if (columns[:-1] < 0).any() or (keys.codes < 0).any() else None
@@ -108,24 +115,3 @@ class Cells:
         with_none[:-1] = given
         with_none[-1] = np.nan
         return with_none.take(self._row).reshape(self._shape)
-
-
-def _first_cells(dates: pa.ChunkedArray, sessions: Dates, n_tickers: int) -> npt.NDArray[np.int64]:
-    """Return the flat position of the first cell of each date's row."""
-    days = dates.cast(pa.int32()).to_numpy()
-    ordinal = sessions.astype(np.int64)
-    if not len(days):
-        return np.zeros(0, np.int64)
-    first, last = (int(ordinal[0]), int(ordinal[-1])) if len(ordinal) else (0, -1)
-    # A table of all days between: found faster than by search.
-    row = np.full(max(0, last - first + 1), -1)
-    row[ordinal - first] = np.arange(len(ordinal)) * n_tickers
-    inside = first <= days.min() and days.max() <= last
-    found: npt.NDArray[np.int64] = row.take(days - first) if inside else np.full(len(days), -1)
-    if found.min() < 0:
-        known = np.isin(days, ordinal)
-        raise PanelError(
-            f"{(~known).sum()} rows are on dates that are not sessions of the panel, such as"
-            f" {np.datetime64(int(days[~known][0]), 'D')}. Ask for the same range, or clean the rows first."
-        )
-    return found
